@@ -1,0 +1,32 @@
+/*
+ * addrset - ordered allow/deny rules over networks
+ *
+ * An addrset answers one question: may this peer come in? Rules are tried in
+ * the order they were added and the first match decides; when none matches,
+ * the peer may, so NULL, the empty set, admits everyone. The master builds a
+ * set while it reads the configuration and nobody changes it after fork():
+ * all workers share it without locks. Built on: addr, mem, num.
+ */
+#ifndef POSTERN_COMMON_ADDRSET_H
+#define POSTERN_COMMON_ADDRSET_H
+
+#include <stdbool.h>
+
+struct addr;
+struct addrset;
+
+/*
+ * Appends a rule to *setp, which the caller owns. `text` is "all", an address,
+ * or address/bits in CIDR form (RFC 4632 section 3.1, RFC 4291 section 2.3); it
+ * is not kept. Returns NULL, or a static phrase saying what is wrong with `text`,
+ * and then the set is unchanged.
+ */
+const char *addrset_add(struct addrset **setp, bool allow, const char *text);
+
+/* Says whether `peer` may come in. A UNIX-domain peer can match only "all". */
+bool addrset_allows(const struct addrset *set, const struct addr *peer);
+
+/* Frees every rule and leaves the empty set, NULL. */
+void addrset_free(struct addrset **setp);
+
+#endif

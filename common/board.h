@@ -1,0 +1,59 @@
+/*
+ * board - numbers of every child, in memory that all of them share
+ *
+ * A sealed, sparse memfd: a header that all share and one slot a child, over all
+ * generations. Only counters live here, never sessions. A child writes its own slot;
+ * the master and the siblings read, and trust nothing they read beyond its being a
+ * number. When a slot is taken again its gauges start at zero; its counters go on.
+ * The last words of a child stand in its slot, where the master finds them after the
+ * death. Built on: must, mem.
+ */
+#ifndef POSTERN_COMMON_BOARD_H
+#define POSTERN_COMMON_BOARD_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define BOARD_SLOTS 1024
+#define BOARD_NO_SLOT UINT32_MAX
+
+enum board_kind { BOARD_FREE, BOARD_WORKER, BOARD_HELPER };
+
+struct board_slot {
+	_Atomic uint32_t kind;          /* enum board_kind; the master's to write */
+	_Atomic uint32_t pid;
+	_Atomic uint32_t generation;
+	_Atomic uint32_t draining;      /* 1: accepts no more; the worker's to write */
+	/* gauges */
+	_Atomic uint32_t sessions;      /* clients connected now */
+	_Atomic uint32_t logged_in;     /* of them in a relay */
+	_Atomic uint32_t paused;        /* 1: no descriptors left for another login */
+	/* counters */
+	_Atomic uint64_t accepted, logins, failures;
+	_Atomic uint64_t bytes_in, bytes_out;   /* client to backend, backend to client; after login */
+	char last_words[256];           /* NUL-terminated by whoever reads */
+};
+
+struct board;
+
+/* Made by the master before its first fork; mapped by all children. Ends the process if it cannot. */
+struct board *board_new(void);
+void board_free(struct board **boardp);
+
+/* The master's: takes a free slot, gauges zero, last words empty. Returns its index, or BOARD_NO_SLOT if all are taken. */
+uint32_t board_take(struct board *board, enum board_kind kind, uint32_t generation);
+void board_release(struct board *board, uint32_t slot);
+
+struct board_slot *board_slot(struct board *board, uint32_t slot);
+
+/* A number that no other connection of this master has, counting from 1. */
+uint64_t board_next_connection(struct board *board);
+
+/*
+ * What the accepting workers of `generation` hold on average, in sessions, and how
+ * many such workers there are. For balanced accepting.
+ */
+uint32_t board_mean_sessions(struct board *board, uint32_t generation, uint32_t *workers);
+
+#endif

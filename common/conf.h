@@ -1,0 +1,177 @@
+/*
+ * conf - the configuration, typed
+ *
+ * Data only. The master builds a struct conf whole from the text, resolves its names,
+ * opens what it names, and from then on nobody changes it: a reload builds another. It
+ * lives in one arena and goes with it. Every process of a generation has its own copy
+ * by fork(2). Times are milliseconds and sizes bytes unless the name says otherwise.
+ * Built on: arena, addr, log, sock, addrset.
+ */
+#ifndef POSTERN_COMMON_CONF_H
+#define POSTERN_COMMON_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/addr.h"
+#include "common/log.h"
+#include "common/protocols.h"
+#include "common/sock.h"
+
+struct addrset;
+struct arena;
+
+/* SASL mechanisms and their kin; bits of conf_protocol.methods. */
+enum method {
+	METHOD_PLAIN    = 1 << 0,
+	METHOD_LOGIN    = 1 << 1,
+	METHOD_APOP     = 1 << 2,
+	METHOD_CRAM_MD5 = 1 << 3,
+	METHOD_EXTERNAL = 1 << 4,
+	METHOD_NONE     = 1 << 5,
+};
+
+/* Where in the text something stood, for messages that come after parsing. */
+struct conf_place {
+	const char *file;       /* NULL: the command line (-g) */
+	unsigned line;
+};
+
+/* A name that stands for addresses. A literal address is its own, only answer. */
+struct conf_name {
+	const char *text;       /* as written, for messages */
+	const char *host;       /* NULL when `found` was known at once */
+	unsigned port;
+	struct endpoint *found; /* every address, in the resolver's order; all with `port` */
+	size_t found_count;
+	const char *directive;  /* "listen", "auth_http", ...: who wants it */
+	struct conf_place place;
+};
+
+/* A log file. The master opens it; its descriptor has the same number in every process of the generation. */
+struct conf_file {
+	const char *path;       /* absolute */
+	int fd;                 /* -1 until opened */
+};
+
+/* One address that a server listens on. */
+struct conf_listen {
+	struct endpoint at;
+	const char *text;       /* nginx's way: "0.0.0.0:143", "[::]:143", "unix:/path" */
+	struct sock_options options;
+	bool own_socket;        /* "bind" or a parameter that implies it */
+	struct server *server;
+	struct conf_place place;
+	/*
+	 * A specific address without a socket of its own is served by the wildcard's of the
+	 * same port, and the accepting worker asks getsockname(2) which it was.
+	 */
+	struct conf_listen *wildcard;   /* NULL: it has its own socket */
+	bool shared;                    /* this is a wildcard that others rely on */
+	int fd;                         /* the master's, inherited; -1 where wildcard serves */
+};
+
+/* Sources say who a client is. A source's key decides whether a reload keeps its helpers. */
+enum source_kind { SOURCE_HTTP, SOURCE_FILE };
+
+struct conf_source {
+	enum source_kind kind;
+	unsigned index;                 /* in conf->sources */
+	const char *key;                /* its settings as one text; equal keys are the same source */
+	const char *label;              /* for log lines: "localhost:9000/auth", "/etc/postern/users" */
+	struct conf_place place;
+	/* SOURCE_HTTP */
+	struct conf_name *name;
+	const char *host;               /* the Host header */
+	const char *uri;
+	/* SOURCE_FILE */
+	const char *path;               /* absolute */
+	unsigned helpers;               /* processes */
+	int mailbox;                    /* the write end, once the master has made it; else -1 */
+};
+
+/* What a server says and takes in one protocol. */
+struct conf_protocol {
+	unsigned methods;               /* bits of enum method */
+	const char **capabilities;      /* NULL-ended; each one word, or one EHLO line */
+	size_t client_buffer;
+};
+
+struct conf_header {
+	const char *name, *value;
+};
+
+struct server {
+	struct conf_place place;
+	unsigned index;                 /* in conf->servers */
+	enum protocol protocol;
+	const char *name;               /* server_name */
+	const struct log *log;
+	uint64_t timeout;
+	unsigned max_errors, max_commands;
+	/* who is it: at most one source */
+	struct conf_source *source;
+	uint64_t auth_http_timeout;
+	size_t auth_http_buffer;
+	struct conf_header **auth_http_headers;         /* NULL-ended, or NULL */
+	bool auth_http_pass_client_cert;
+	uint64_t auth_timeout;          /* helpers' sources: from question to answer */
+	/* where to */
+	struct conf_name *proxy_pass;   /* NULL: the source names the backend */
+	size_t proxy_buffer;
+	uint64_t proxy_timeout;
+	bool proxy_pass_error_message;
+	bool xclient;
+	bool proxy_smtp_auth;
+	uint64_t smtp_greeting_delay;
+	struct conf_protocol protocols[PROTOCOL_COUNT];
+};
+
+enum conf_affinity { AFFINITY_NONE, AFFINITY_AUTO, AFFINITY_MASKS };
+
+struct conf {
+	struct arena *arena;            /* owned: everything here */
+	/* main */
+	bool daemon, master_process;
+	const char *pid_path;
+	const char *user;               /* account of the workers; uid and gid are its */
+	uid_t uid;
+	gid_t gid;
+	unsigned worker_processes;      /* "auto" is resolved */
+	enum conf_affinity affinity;
+	uint64_t (*affinity_masks)[16]; /* CPU sets of 1024 bits; the last repeats */
+	size_t affinity_count;
+	int worker_priority;
+	long long rlimit_nofile, rlimit_core;           /* -1: leave */
+	uint64_t shutdown_timeout;      /* 0: none */
+	const char *working_directory;
+	const char **environment;       /* NULL-ended "NAME=value": exactly what workers see */
+	unsigned timer_resolution;      /* 0: exact */
+	bool debug_stop;                /* debug_points stop */
+	const char *helper_path;
+	/* events */
+	unsigned worker_connections;
+	bool multi_accept;
+	unsigned epoll_events;
+	struct addrset *debug_connections;
+	/* lists, NULL-ended arrays of pointers; counts beside them */
+	struct server **servers;
+	size_t server_count;
+	struct conf_listen **listens;
+	size_t listen_count;
+	struct conf_source **sources;
+	size_t source_count;
+	struct conf_name **names;
+	size_t name_count;
+	struct conf_file **files;
+	size_t file_count;
+	struct log *log;                /* of the process */
+	uint32_t generation;            /* counts loads, from 1 */
+};
+
+/* Frees all of it, addrsets included; does not close descriptors. */
+void conf_free(struct conf **confp);
+
+#endif

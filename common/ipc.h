@@ -1,0 +1,57 @@
+/*
+ * ipc - the channel between the master and a child
+ *
+ * One SOCK_SEQPACKET pair a child. Messages are of one fixed size, with at most one
+ * descriptor beside them, so neither side parses anything. End of file means that
+ * the other side is dead. Built on: nothing.
+ */
+#ifndef POSTERN_COMMON_IPC_H
+#define POSTERN_COMMON_IPC_H
+
+#include <stdint.h>
+
+enum ipc_kind {
+	IPC_READY = 1,  /* child -> master: it serves */
+	IPC_FAILED,     /* child -> master: it cannot start; `value` is an errno */
+	IPC_LOGFILE,    /* master -> child: descriptor of log file `index`, reopened */
+	IPC_FEED,       /* master -> helper: fresh descriptor of the file it reads */
+	IPC_SETTING,    /* master -> helper: setting number `index` is `value`, or the descriptor holds it */
+	IPC_START,      /* master -> helper: that was the last setting */
+};
+
+/*
+ * What a helper is told before IPC_START, one IPC_SETTING each; `index` is one of these. A
+ * text travels in a memfd beside the message. The helper has its channel at descriptor
+ * IPC_HELPER_CHANNEL and the read end of its source's mailbox at IPC_HELPER_MAILBOX, and
+ * runs as the workers' user from its first instruction.
+ */
+enum ipc_setting {
+	IPC_SET_LABEL,          /* text: the source's label, for log lines and the process title */
+	IPC_SET_LOG_FILE,       /* descriptor of a log file or stderr; value: level + 256 * the IPC_LOGFILE index (0xffffff: stderr) */
+	IPC_SET_LOG_SYSLOG,     /* text: address, tag, hostname ("" for none), each ended by NUL; value: level + 256 * priority */
+	IPC_SET_SOURCE,         /* text: the source's own settings, "name=value" lines; its kind knows them */
+};
+
+#define IPC_HELPER_CHANNEL 3
+#define IPC_HELPER_MAILBOX 4
+
+struct ipc_message {
+	uint32_t kind;
+	uint32_t index;
+	int64_t value;
+};
+
+/* Makes the pair, nonblocking and close-on-exec. Returns 0, or -1 with errno. */
+int ipc_pair(int ends[2]);
+
+/* Sends one message with `fd` (-1: none) attached; `fd` stays the caller's. Returns 0, or -1 with errno. */
+int ipc_send(int channel, const struct ipc_message *message, int fd);
+
+/*
+ * Receives one. *fd is -1 or a descriptor that is now the caller's, close-on-exec.
+ * Returns 1 for a message, 0 at end of file, -1 with errno (EAGAIN: none now;
+ * EPROTO: not of our size).
+ */
+int ipc_recv(int channel, struct ipc_message *message, int *fd);
+
+#endif

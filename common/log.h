@@ -1,0 +1,94 @@
+/*
+ * log - the error log: lines that say who did what
+ *
+ * A struct log is a set of targets (file, stderr, syslog), each with the least severe
+ * level that it takes. Every line is one write(2) or one datagram a target, at once;
+ * nothing is buffered, nothing blocks. Lines look as nginx writes them:
+ *
+ *     2026/11/24 06:12:00 [info] 4711#4711: *17 client logged in, client: 192.0.2.1
+ *
+ * Text that came from strangers goes through log_text() first. Passwords never come
+ * here in any form. Built on: mem, must, addr.
+ */
+#ifndef POSTERN_COMMON_LOG_H
+#define POSTERN_COMMON_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+
+enum log_level {
+	LOG_EMERG = 1, LOG_ALERT, LOG_CRIT, LOG_ERROR, LOG_WARN, LOG_NOTICE, LOG_INFO, LOG_DEBUG
+};
+
+#define LOG_LINE_MAX 2048       /* bytes of one line, newline included; longer ones are cut */
+
+enum log_kind { LOG_TO_FILE, LOG_TO_STDERR, LOG_TO_SYSLOG };
+
+struct log_target {
+	struct log_target *next;
+	enum log_kind kind;
+	enum log_level level;
+	int fd;                         /* -1 until opened; borrowed: whoever opened it closes it */
+	unsigned file;                  /* LOG_TO_FILE: index of its struct conf_file */
+	/* LOG_TO_SYSLOG: */
+	struct endpoint server;
+	unsigned priority;              /* facility * 8 + severity of the level is added by the writer */
+	const char *tag;
+	const char *hostname;           /* NULL with "nohostname" */
+};
+
+struct log {
+	struct log_target *targets;     /* borrowed; in the order of the configuration */
+	enum log_level level;           /* the most verbose of the targets: what is worth composing */
+};
+
+/*
+ * Who speaks: the connection's number, and how it adds its context to a line
+ * (", client: 192.0.2.1, server: ..."). NULL for the process itself. A session
+ * embeds one; `debug` lifts the level to debug for it (debug_connection).
+ */
+struct log_origin {
+	uint64_t number;
+	/* Writes at most `room` bytes, no NUL needed, and returns how many. */
+	size_t (*context)(const struct log_origin *origin, char *out, size_t room);
+	bool debug;
+};
+
+/* The name of a level, "emerg" to "debug", and back; -1 for a word that is none. */
+const char *log_level_name(enum log_level level);
+int log_level_parse(const char *name);
+
+/* Appends a target, which stays in its owner's memory, and keeps log->level right. */
+void log_add(struct log *log, struct log_target *target);
+
+/* Would a line of this level go anywhere? */
+bool log_wants(const struct log *log, enum log_level level, const struct log_origin *origin);
+
+/* Writes one line. */
+void log_to(const struct log *log, enum log_level level, const struct log_origin *origin, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/*
+ * The log of the process, for what belongs to no session. Until log_use() has named
+ * one, lines go to stderr as `postern: [emerg] text`. `log` is borrowed.
+ */
+void log_use(const struct log *log);
+void log_say(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* "(2: No such file or directory)": nginx's form of an errno. Static, until the next call. */
+const char *log_errno(int error);
+
+/*
+ * Writes `len` bytes of a stranger's text to `out`, escaped so that a line cannot be
+ * forged: bytes below 0x20, 0x7f, `"`, `\` and what is not valid UTF-8 become \xNN.
+ * At most `size` - 1 bytes and a NUL; a cut is marked by "...". Returns `out`.
+ */
+const char *log_text(char *out, size_t size, const char *bytes, size_t len);
+
+/* The current second's local time as the log writes it, for whoever writes such lines. Needs tzset() before the sandbox. */
+void log_tick(void);
+
+#endif

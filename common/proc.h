@@ -1,0 +1,48 @@
+/*
+ * proc - what a process makes of itself
+ *
+ * Built on: log, mem.
+ */
+#ifndef POSTERN_COMMON_PROC_H
+#define POSTERN_COMMON_PROC_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Remembers where argv and the environment lie, so that proc_title() can write over
+ * them; the environment moves to the heap. Call first in main().
+ */
+void proc_init(int argc, char **argv);
+
+/* "postern: worker process" in ps(1). */
+void proc_title(const char *title);
+
+/*
+ * Becomes `uid`, `gid` with the groups of `user` and no others, for good, and then proves
+ * it: every way back must fail. Only meaningful as root; as anyone else it checks that
+ * nothing needs changing and returns 0. Returns 0, or -1 with errno.
+ */
+int proc_become(const char *user, uid_t uid, gid_t gid);
+
+/* Closes every descriptor from `lowest` up but those listed. */
+void proc_close_others(int lowest, const int *keep, size_t count);
+
+/* Opens 0, 1 and 2 on /dev/null where they are closed, so that no socket becomes one of them. */
+int proc_hold_standard(void);
+
+/* Blocks what the process handles by signalfd and returns that descriptor, or -1 with errno. SIGPIPE and SIGSYS are ignored. */
+int proc_signalfd(const int *signals, size_t count);
+
+/* Puts every signal back to its default and unblocks all: what a child does before exec. */
+void proc_default_signals(void);
+
+/* Raises RLIMIT_NOFILE or RLIMIT_CORE to `value` where configured (>= 0). Returns 0, or -1 with errno. */
+int proc_limit(int resource, long long value);
+
+/* The name of a signal without SIG ("KILL"), for log lines; static. */
+const char *proc_signal_name(int signal);
+
+#endif

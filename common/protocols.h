@@ -1,0 +1,31 @@
+/*
+ * protocols - the protocols there are, one row each
+ *
+ * Whoever adds a protocol adds a row here, two files in worker/proto/ and their tests;
+ * everything else is derived. The row: C name, word of the configuration, default
+ * ports (nginx chooses the protocol by them), zero-ended. Built on: nothing.
+ */
+#ifndef POSTERN_COMMON_PROTOCOLS_H
+#define POSTERN_COMMON_PROTOCOLS_H
+
+#define PROTOCOLS(ROW) \
+	ROW(IMAP, imap, 143, 993, 0) \
+	ROW(POP3, pop3, 110, 995, 0) \
+	ROW(SMTP, smtp, 25, 465, 587)
+
+enum protocol {
+#define PROTOCOL_ENUM(upper, lower, ...) PROTOCOL_##upper,
+	PROTOCOLS(PROTOCOL_ENUM)
+#undef PROTOCOL_ENUM
+	PROTOCOL_COUNT,
+	PROTOCOL_UNKNOWN = PROTOCOL_COUNT
+};
+
+/* "imap"; the word of the configuration and of Auth-Protocol. */
+const char *protocol_name(enum protocol protocol);
+
+/* PROTOCOL_UNKNOWN when nothing has this name or default port. */
+enum protocol protocol_by_name(const char *name);
+enum protocol protocol_by_port(unsigned port);
+
+#endif

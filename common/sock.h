@@ -1,0 +1,42 @@
+/*
+ * sock - sockets as we want them: nonblocking, close-on-exec, configured once
+ *
+ * Built on: addr.
+ */
+#ifndef POSTERN_COMMON_SOCK_H
+#define POSTERN_COMMON_SOCK_H
+
+#include <stdbool.h>
+
+#include "common/addr.h"
+
+/* What a listening socket is to be (nginx's parameters of `listen`). */
+struct sock_options {
+	int backlog;            /* listen(2) */
+	int rcvbuf, sndbuf;     /* bytes; 0: the system's */
+	bool ipv6only;
+	enum { SOCK_KEEPALIVE_SYSTEM, SOCK_KEEPALIVE_ON, SOCK_KEEPALIVE_OFF } keepalive;
+	int keepalive_idle_s, keepalive_interval_s, keepalive_count;    /* 0: the system's */
+	bool multipath;         /* MPTCP */
+	/* UNIX sockets only: */
+	unsigned mode;          /* of the file, 0666 unless configured */
+	int uid, gid;           /* its owner; -1: leave */
+};
+
+/*
+ * Binds and listens; TCP_NODELAY is set so that accepted sockets inherit it. A UNIX
+ * socket file that nobody listens on is removed first. Returns the descriptor, or -1
+ * with errno, and then *step is a static word: "socket", "setsockopt", "bind" ...
+ */
+int sock_listen(const struct endpoint *at, const struct sock_options *options, const char **step);
+
+/* Applies what may change on a live listening socket (reload): buffers, keepalive, backlog. Returns 0, or -1 with errno. */
+int sock_adjust(int fd, const struct endpoint *at, const struct sock_options *options);
+
+/* Starts to connect, without waiting. Returns the descriptor, with *pending set while it connects, or -1 with errno. */
+int sock_connect(const struct endpoint *to, bool *pending);
+
+/* The result of a pending connect: 0, or an errno. */
+int sock_error(int fd);
+
+#endif

@@ -1,0 +1,3 @@
+include test/unit/local.mk
+include test/fuzz/local.mk
+include test/session/local.mk

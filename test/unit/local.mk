@@ -1,0 +1,19 @@
+# Unit tests: one binary a layer, linked with that layer and those below it, so that an
+# arrow that points upwards does not link. `make unit` runs them alone.
+UNIT_TESTS = test/unit/common
+UNIT_MAIN = test/unit/unit.h test/unit/suites.h test/unit/unit.c
+UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+
+if HAVE_CHECK
+check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+endif
+
+test_unit_common_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_COMMON
+test_unit_common_SOURCES = $(UNIT_MAIN) \
+	test/unit/test_mem.c
+test_unit_common_LDADD = libcommon.a $(CHECK_LIBS) $(OPENSSL_LIBS)
+
+.PHONY: unit
+unit: $(check_PROGRAMS)
+	@for test in $(UNIT_TESTS); do ./$$test || exit 1; done

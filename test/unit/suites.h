@@ -1,0 +1,12 @@
+/*
+ * suites - which suites each unit test binary runs
+ *
+ * test_MODULE.c exports MODULE_suite(); a row here puts it into its layer's binary.
+ */
+#ifndef POSTERN_TEST_UNIT_SUITES_H
+#define POSTERN_TEST_UNIT_SUITES_H
+
+#define UNIT_COMMON(SUITE) \
+	SUITE(mem)
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * conn - one connected socket, edge-triggered
+ *
+ * A conn is registered once for both directions. Its owner tries first and waits only
+ * after EAGAIN; `readable` and `writable` remember what the last tries and the events
+ * since said, so a step that stopped in the middle knows what is worth a system call.
+ * A short read means that nothing more is there and spares the read that would say so.
+ * Only this module reads and writes the socket: TLS will stand behind the same
+ * functions. Built on: loop, sock.
+ */
+#ifndef POSTERN_WORKER_NET_CONN_H
+#define POSTERN_WORKER_NET_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/loop.h"
+
+struct conn {
+	struct loop_io io;              /* io.fd is -1 when closed */
+	bool connecting;                /* connect(2) has not ended yet */
+	bool readable, writable;        /* worth trying */
+	bool hangup;                    /* the peer has finished sending (EPOLLRDHUP): read until the 0 */
+	bool eof;                       /* that 0 has been read */
+	bool finished;                  /* conn_finish() was called */
+};
+
+/* Takes `fd` over and registers it. Returns 0, or -1 with errno, then `fd` is closed. */
+int conn_open(struct conn *c, struct loop *loop, int fd, bool connecting,
+    void (*on_events)(struct loop_io *io, uint32_t events));
+
+/* Notes what the events say; the owner's on_events calls it first. */
+void conn_events(struct conn *c, uint32_t events);
+
+/* The outcome of a pending connect, once events came: 0, or an errno. Clears `connecting`. */
+int conn_connected(struct conn *c);
+
+/* Bytes read; 0 at the end of file (and eof is set); -1 with errno, EAGAIN for "nothing now". */
+ssize_t conn_recv(struct conn *c, void *room, size_t size);
+
+/* Bytes written, perhaps fewer than asked; -1 with errno, EAGAIN for "not now". */
+ssize_t conn_send(struct conn *c, const void *bytes, size_t len);
+
+/* Says that nothing more will be sent: the half-close. */
+void conn_finish(struct conn *c);
+
+/* Closes it, if open. */
+void conn_close(struct conn *c, struct loop *loop);
+
+static inline bool
+conn_is_open(const struct conn *c)
+{
+	return c->io.fd != -1;
+}
+
+#endif

@@ -1,0 +1,160 @@
+/*
+ * proto - one table a protocol: both halves of its dialogue, pure
+ *
+ * A protocol is two state machines that never touch a socket. The client half speaks
+ * with the client until it is known who it is; the login half then speaks with the
+ * backend until it lets the client in. Each takes the bytes that arrived (a buf, from
+ * which it takes what it used), appends what is to be sent to another, and gives a
+ * verdict. The session owns sockets, time and the authentication source.
+ *
+ * What either half has to say to the log it leaves in `note`, without context; the
+ * session writes it (level info unless said) and clears it. No note holds a secret.
+ * Built on: buf, conf.
+ */
+#ifndef POSTERN_WORKER_PROTO_PROTO_H
+#define POSTERN_WORKER_PROTO_PROTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/addr.h"
+#include "common/buf.h"
+#include "common/conf.h"
+#include "common/log.h"
+
+#define PROTO_NOTE 320
+#define PROTO_SALT 160
+#define PROTO_USER_MAX 1024     /* bytes of a user name that are taken; longer ones are refused */
+#define PROTO_PASS_MAX 65536    /* of a password: tokens are long. Each source has a limit of its own */
+
+/* What a client claims to be. Strings are owned, hold no CR, LF or NUL, and are wiped by credentials_reset(). */
+struct credentials {
+	enum method method;
+	char *user;             /* never empty, but for METHOD_NONE, which has none */
+	char *pass;             /* the password; APOP, CRAM-MD5: the 32 hexadecimal digits; EXTERNAL: NULL */
+	char *authz;            /* authorization identity of PLAIN, when given and other than user; else NULL */
+	/* SMTP without authentication: argument of HELO, whole MAIL and RCPT command lines */
+	char *helo, *mail, *rcpt;
+};
+
+void credentials_reset(struct credentials *c);
+
+/* What the session knows of a connection before its first byte. Borrowed by the halves for their life. */
+struct facts {
+	const struct server *server;
+	const struct addr *client;
+	const char *client_host;        /* SMTP: confirmed PTR name, or "[UNAVAILABLE]" */
+	char salt[PROTO_SALT];          /* "<random.time@server_name>"; empty when no method wants one */
+	bool secure;                    /* TLS stands */
+};
+
+/* Why a login did not happen, as the client half is to put it. */
+enum refusal_kind {
+	REFUSAL_SOURCE,         /* the source refused, with `text` (auth_http's own words), sent as it is */
+	REFUSAL_WRONG,          /* the source refused and left the words to us */
+	REFUSAL_BACKEND,        /* the backend refused; `text` is its answer where proxy_pass_error_message is on */
+	REFUSAL_UNAVAILABLE,    /* nobody can say now: source, backend or we ourselves */
+	REFUSAL_ELSEWHERE,      /* SMTP: the recipient belongs on another backend: 451 4.3.0 */
+};
+
+struct refusal {
+	enum refusal_kind kind;
+	const char *text;       /* without tag, status or code but for REFUSAL_BACKEND; NULL: none. One line */
+	const char *code;       /* SMTP: "535 5.7.0"; NULL: the protocol's usual one */
+	bool close;             /* auth_http without Auth-Wait: say it and close */
+};
+
+enum goodbye {
+	GOODBYE_TIMEOUT,        /* the client was silent */
+	GOODBYE_SHUTDOWN,       /* this worker ends */
+	GOODBYE_FAILED,         /* something broke on our side */
+};
+
+enum proto_verdict {
+	PROTO_MORE,             /* nothing to do until more bytes come */
+	PROTO_AGAIN,            /* one command is done: call again (the session may pause first) */
+	PROTO_CREDENTIALS,      /* client->credentials is complete: ask the source, then ->accepted or ->refused */
+	PROTO_STARTTLS,         /* send `out`, drop what came in, shake hands, then ->secured */
+	PROTO_CLOSE,            /* send `out`, then close */
+};
+
+/* The client half, common part; each protocol embeds it first. */
+struct client {
+	const struct proto *proto;
+	const struct facts *facts;      /* borrowed */
+	struct credentials credentials; /* filled at PROTO_CREDENTIALS; reset after the answer */
+	unsigned errors, commands;
+	char note[PROTO_NOTE];
+};
+
+enum login_verdict {
+	LOGIN_MORE,             /* waits for the backend */
+	LOGIN_DONE,             /* in: `reply` goes to the client; what is left in the input follows it */
+	LOGIN_REFUSED,          /* the backend says no to these credentials; `reply` is its line */
+	LOGIN_UNAVAILABLE,      /* the backend says not now, before it saw credentials or about itself; `reply` may be empty */
+	LOGIN_BROKEN,           /* it does not speak the protocol: `note` says how (level error) */
+	LOGIN_STARTTLS,         /* send `out`, shake hands, then call ->login_secured */
+};
+
+/* What the login half is told. Borrowed until it is freed. */
+struct login_task {
+	const struct facts *facts;
+	const struct client *client;    /* for what the backend must hear as the client said it: tag, HELO ... */
+	const struct credentials *credentials;  /* as the source left them: user and password for the backend */
+};
+
+/* The login half, common part; each protocol embeds it first. */
+struct login {
+	const struct proto *proto;
+	const struct login_task *task;  /* borrowed */
+	const char *action;             /* for log lines: "sending user name to upstream"; static */
+	bool credentials_sent;          /* from here on no other peer may be tried */
+	struct buf reply;               /* what the client is to get at LOGIN_DONE or LOGIN_REFUSED; limit proxy_buffer */
+	char note[PROTO_NOTE];
+};
+
+struct proto {
+	const char *name;               /* protocol_name() */
+	unsigned default_port;          /* of a backend that is named without one */
+
+	/* client half */
+	struct client *(*client_new)(const struct facts *facts);
+	void (*client_free)(struct client **clientp);
+	void (*greet)(struct client *client, struct buf *out);
+	/*
+	 * At most one command of what stands in `in`; its answer, if any, is appended to `out`.
+	 * `out` has room for any one answer (PROTO_ROOM) when this is called.
+	 */
+	enum proto_verdict (*input)(struct client *client, struct buf *in, struct buf *out);
+	/*
+	 * The login failed. Never says PROTO_CREDENTIALS: the client's next command does. The
+	 * credentials are wiped by then.
+	 */
+	enum proto_verdict (*refused)(struct client *client, const struct refusal *why, struct buf *out);
+	/* The backend is logged in; `reply` is what it said last. Appends what the client gets. */
+	void (*accepted)(struct client *client, const struct buf *reply, struct buf *out);
+	/* TLS stands: whatever the client said before is forgotten (RFC 3501 6.2.1, 2595 4, 3207 4.2). */
+	void (*secured)(struct client *client);
+	/* The last line to a greeted client, before or after login (then `client` is NULL). */
+	void (*goodbye)(enum goodbye why, const char *server_name, struct buf *out);
+
+	/* login half */
+	struct login *(*login_new)(const struct login_task *task);
+	void (*login_free)(struct login **loginp);
+	enum login_verdict (*login_input)(struct login *login, struct buf *in, struct buf *out);
+	enum login_verdict (*login_secured)(struct login *login, struct buf *out);
+};
+
+#define PROTO_ROOM 4096         /* the session offers at least so much room for answers */
+
+/* The table's row; never NULL. */
+const struct proto *proto_get(enum protocol protocol);
+
+/* Counts a command; false when max_commands or max_errors is passed, and `note` says so: then PROTO_CLOSE, unanswered. */
+bool client_count_command(struct client *client);
+bool client_count_error(struct client *client);
+
+/* Composes client->note or login->note. Text of strangers goes through log_text() first. */
+void note_set(char note[PROTO_NOTE], const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,2 @@
+noinst_LIBRARIES += libupstream.a
+libupstream_a_SOURCES =
