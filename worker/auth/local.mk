@@ -1,2 +1,3 @@
 noinst_LIBRARIES += libauth.a
-libauth_a_SOURCES =
+libauth_a_SOURCES = \
+	worker/auth/auth.h worker/auth/auth_source.h worker/auth/auth.c

@@ -1,0 +1,161 @@
+#include "worker/auth/auth.h"
+
+#include <stdarg.h>
+
+#include "common/mem.h"
+#include "common/must.h"
+#include "worker/auth/auth_source.h"
+
+struct auth {
+	size_t count;
+	struct auth_source *sources[];  /* owned; by conf_source.index */
+};
+
+static const struct auth_source_kind *const kinds[] = {
+	[SOURCE_HTTP] = &auth_http,
+	[SOURCE_FILE] = &auth_helper,
+};
+
+static struct auth_source *
+source_open(const struct conf_source *conf, struct loop *loop, struct resolver *resolver)
+{
+	const struct auth_source_kind *kind = kinds[conf->kind];
+	struct auth_source *source = mem_alloc(kind->source_size);
+
+	*source = (struct auth_source){ .kind = kind, .conf = conf, .loop = loop, .resolver = resolver };
+	kind->open(source);
+	return source;
+}
+
+struct auth *
+auth_new(const struct conf *conf, struct loop *loop, struct resolver *resolver)
+{
+	struct auth *auth = mem_alloc(sizeof(*auth) + conf->source_count * sizeof(auth->sources[0]));
+
+	auth->count = conf->source_count;
+	for (size_t i = 0; i < auth->count; i++)
+		auth->sources[i] = source_open(conf->sources[i], loop, resolver);
+	return auth;
+}
+
+void
+auth_free(struct auth **authp)
+{
+	struct auth *auth = *authp;
+
+	if (auth == NULL)
+		return;
+	for (size_t i = 0; i < auth->count; i++) {
+		auth->sources[i]->kind->close(auth->sources[i]);
+		mem_free(auth->sources[i]);
+	}
+	mem_free(auth);
+	*authp = NULL;
+}
+
+static void
+answer_reset(struct auth_answer *answer)
+{
+	mem_free_secret(&answer->user);
+	mem_free_secret(&answer->pass);
+	mem_free_secret(&answer->host);
+	mem_free_secret(&answer->text);
+	mem_free_secret(&answer->code);
+	mem_free_secret(&answer->reason);
+}
+
+static void
+request_free(struct auth_request *request)
+{
+	loop_drop(&request->late);
+	request->source->kind->drop(request);
+	answer_reset(&request->answer);
+	mem_free(request);
+}
+
+/* The kind's part is let go before the asker hears: a connection it held can serve the asker's next question. */
+static void
+tell(struct auth_request *request)
+{
+	request->source->kind->drop(request);
+	request->done(request->ctx, &request->answer);
+	answer_reset(&request->answer);
+	mem_free(request);
+}
+
+static void
+tell_late(struct loop_task *task)
+{
+	tell(LIST_ENTRY(task, struct auth_request, late));
+}
+
+struct auth_request *
+auth_ask(struct auth *auth, const struct auth_question *question, auth_callback *done, void *ctx)
+{
+	const struct conf_source *conf = question->server->source;
+	struct auth_source *source;
+	struct auth_request *request;
+
+	MUST(conf != NULL && conf->index < auth->count);
+	source = auth->sources[conf->index];
+	request = mem_alloc(source->kind->request_size);
+	*request = (struct auth_request){
+		.source = source, .question = question, .done = done, .ctx = ctx,
+		.late.run = tell_late, .asking = true,
+	};
+	source->kind->ask(request);
+	request->asking = false;
+	return request;
+}
+
+void
+auth_settle(struct auth_request *request, const struct auth_answer *answer)
+{
+	request->answer = *answer;
+	request->answer.source = request->source->conf->label;
+	if (request->asking)
+		loop_again(request->source->loop, &request->late);
+	else
+		tell(request);
+}
+
+void
+auth_unavailable(struct auth_request *request, const char *format, ...)
+{
+	const struct auth_question *question = request->question;
+	struct auth_answer answer = { .outcome = AUTH_UNAVAILABLE };
+	va_list args;
+
+	va_start(args, format);
+	answer.reason = mem_vprintf(format, args);
+	va_end(args);
+	log_to(question->server->log, LOG_ERROR, question->origin, "%s", answer.reason);
+	auth_settle(request, &answer);
+}
+
+void
+auth_cancel(struct auth_request **requestp)
+{
+	struct auth_request *request = *requestp;
+
+	*requestp = NULL;
+	if (request != NULL)
+		request_free(request);
+}
+
+unsigned
+auth_idle_descriptors(const struct auth *auth)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < auth->count; i++)
+		count += auth->sources[i]->kind->idle(auth->sources[i]);
+	return count;
+}
+
+void
+auth_shed(struct auth *auth)
+{
+	for (size_t i = 0; i < auth->count; i++)
+		auth->sources[i]->kind->shed(auth->sources[i]);
+}
