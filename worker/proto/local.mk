@@ -1,2 +1,7 @@
+# worker/proto/: the dialogues, pure: bytes in, bytes and a verdict out.
 noinst_LIBRARIES += libproto.a
-libproto_a_SOURCES =
+libproto_a_SOURCES = \
+	worker/proto/proto.h worker/proto/proto.c worker/proto/proto_table.c \
+	worker/proto/line.h worker/proto/line.c \
+	worker/proto/quote.h worker/proto/quote.c \
+	worker/proto/sasl.h worker/proto/sasl.c

@@ -157,4 +157,7 @@ bool client_count_error(struct client *client);
 /* Composes client->note or login->note. Text of strangers goes through log_text() first. */
 void note_set(char note[PROTO_NOTE], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Composes `upstream sent EVENT: "excerpt of the line"`, without the excerpt should the backend repeat the password. */
+void note_upstream(struct login *login, const char *event, const char *line, size_t len);
+
 #endif

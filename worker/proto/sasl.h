@@ -15,7 +15,7 @@
 
 enum sasl_verdict {
 	SASL_CHALLENGE, /* send sasl->challenge (base64, may be empty) and wait for a line */
-	SASL_DONE,      /* credentials are complete */
+	SASL_DONE,      /* credentials are complete; those of LOGIN are METHOD_PLAIN like any password in the clear */
 	SASL_CANCELLED, /* the client sent "*" */
 	SASL_BAD,       /* `note` says what was wrong; the exchange is over */
 };
@@ -23,6 +23,7 @@ enum sasl_verdict {
 struct sasl {
 	enum method method;     /* 0: no exchange under way */
 	unsigned step;
+	const char *answer;     /* static; at SASL_BAD: "invalid command" or "invalid credentials", for the client */
 	char challenge[PROTO_SALT * 2];
 };
 
