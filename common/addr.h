@@ -37,12 +37,13 @@ unsigned addr_width(const struct addr *a);
 /* Takes what accept(2) or getsockname(2) gave. */
 void addr_from_sockaddr(struct addr *a, const struct sockaddr_storage *sa);
 
-bool addr_equal(const struct addr *a, const struct addr *b);    /* port included */
+/* Ports are compared too. */
+bool addr_equal(const struct addr *a, const struct addr *b);
 
-/* "192.0.2.1", "2001:db8::1", "unix:"; returns `out`. */
+/* "192.0.2.1", "2001:db8::1", "unix:", "unknown"; returns `out`. */
 const char *addr_format(char out[ADDR_TEXT], const struct addr *a);
 
-/* "192.0.2.1:25", "[2001:db8::1]:25", "unix:"; returns `out`. */
+/* "192.0.2.1:25", "[2001:db8::1]:25", "unix:", "unknown"; returns `out`. */
 const char *addr_format_port(char out[ADDR_TEXT], const struct addr *a);
 
 /* As addr_format_port(), but "unix:/path" with its path; returns `out`. */
@@ -51,15 +52,21 @@ const char *endpoint_format(char *out, size_t size, const struct endpoint *e);
 /* Fills in *sa for bind(2) or connect(2) and returns its length, or 0 if a UNIX path is too long. */
 socklen_t endpoint_sockaddr(const struct endpoint *e, struct sockaddr_storage *sa);
 
+/* The same place: for UNIX sockets the path alone counts. */
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
+
+/* Makes *to, whose old value is not looked at, a copy with a path of its own. */
 void endpoint_copy(struct endpoint *to, const struct endpoint *from);
+
+/* Frees the path and leaves no address. */
 void endpoint_reset(struct endpoint *e);
 
 /*
  * Splits "host:port", "[v6]:port", "host", "[v6]" or "unix:PATH" into its parts, as
- * nginx reads addresses. On success *host is a fresh string (the path for UNIX), and
- * *port the number or `default_port`. Returns NULL, or a static phrase saying what is
- * wrong, in nginx's words ("invalid port in ...": just "invalid port", "no host").
+ * nginx reads addresses. On success *host is a fresh string (the path for UNIX; no
+ * brackets), and *port the number or `default_port`. Returns NULL, or a static phrase
+ * saying what is wrong, in nginx's words ("invalid port in ...": just "invalid port",
+ * "no host"), and then nothing is changed.
  */
 const char *addr_split(const char *text, unsigned default_port, char **host, unsigned *port, bool *is_unix);
 

@@ -13,7 +13,10 @@
 #define BASE64_ENCODED(len) (((len) + 2) / 3 * 4)       /* without NUL */
 #define BASE64_DECODED(len) ((len) / 4 * 3)             /* upper bound */
 
-/* Writes at most BASE64_DECODED(len) bytes. Returns how many, or -1 if `text` is not base64. */
+/*
+ * Writes at most BASE64_DECODED(len) bytes; `out` may be `text` itself. Returns how many,
+ * or -1 if `text` is not base64, and then some bytes may have been written.
+ */
 ssize_t base64_decode(void *out, const char *text, size_t len);
 
 /* Writes BASE64_ENCODED(len) characters, no NUL, and returns how many. */

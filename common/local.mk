@@ -3,4 +3,9 @@ noinst_LIBRARIES += libcommon.a
 libcommon_a_SOURCES = \
 	common/must.h common/must.c \
 	common/mem.h common/mem.c \
-	common/list.h common/protocols.h common/protocols.c
+	common/list.h common/protocols.h common/protocols.c \
+	common/arena.h common/arena.c \
+	common/buf.h common/buf.c \
+	common/num.h common/num.c \
+	common/base64.h common/base64.c \
+	common/addr.h common/addr.c

@@ -22,7 +22,7 @@ int num_parse_size(const char *text, uint64_t max, uint64_t *bytes);
 
 /*
  * A time as nginx writes it: units `ms s m h d w M y` from larger to smaller, blanks
- * between them allowed, a bare number is seconds (last). With `in_ms` the result is
+ * behind each allowed, a bare number is seconds (last). With `in_ms` the result is
  * milliseconds and `M`, `y` are refused; without it the result is seconds and `ms` is
  * refused. Returns 0, or -1 (also when above `max`).
  */

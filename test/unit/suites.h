@@ -7,6 +7,11 @@
 #define POSTERN_TEST_UNIT_SUITES_H
 
 #define UNIT_COMMON(SUITE) \
-	SUITE(mem)
+	SUITE(mem) \
+	SUITE(arena) \
+	SUITE(buf) \
+	SUITE(num) \
+	SUITE(base64) \
+	SUITE(addr)
 
 #endif

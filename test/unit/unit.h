@@ -11,6 +11,9 @@
 
 #include "test/unit/suites.h"
 
+/* The rows of a table of cases, for tcase_add_loop_test(). */
+#define UNIT_COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
+
 #define UNIT_DECLARE(module) Suite *module##_suite(void);
 UNIT_SUITES(UNIT_DECLARE)
 #undef UNIT_DECLARE
