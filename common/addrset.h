@@ -16,14 +16,14 @@ struct addr;
 struct addrset;
 
 /*
- * Appends a rule to *setp, which the caller owns. `text` is "all", an address,
+ * Appends a rule to *setp, which the caller owns. `text` is "all", "unix:", an address,
  * or address/bits in CIDR form (RFC 4632 section 3.1, RFC 4291 section 2.3); it
  * is not kept. Returns NULL, or a static phrase saying what is wrong with `text`,
  * and then the set is unchanged.
  */
 const char *addrset_add(struct addrset **setp, bool allow, const char *text);
 
-/* Says whether `peer` may come in. A UNIX-domain peer can match only "all". */
+/* Says whether `peer` may come in. A UNIX-domain peer can match only "all" and "unix:". */
 bool addrset_allows(const struct addrset *set, const struct addr *peer);
 
 /* Frees every rule and leaves the empty set, NULL. */

@@ -8,4 +8,5 @@ libcommon_a_SOURCES = \
 	common/buf.h common/buf.c \
 	common/num.h common/num.c \
 	common/base64.h common/base64.c \
-	common/addr.h common/addr.c
+	common/addr.h common/addr.c \
+	common/addrset.h common/addrset.c

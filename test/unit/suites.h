@@ -12,6 +12,7 @@
 	SUITE(buf) \
 	SUITE(num) \
 	SUITE(base64) \
-	SUITE(addr)
+	SUITE(addr) \
+	SUITE(addrset)
 
 #endif

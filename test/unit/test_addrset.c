@@ -1,0 +1,135 @@
+#include "common/addrset.h"
+
+#include <string.h>
+
+#include "common/addr.h"
+#include "test/unit/unit.h"
+
+static struct addr
+peer_of(const char *text)
+{
+	struct addr peer = { .family = AF_UNIX };
+
+	if (strcmp(text, "unix:") != 0)
+		ck_assert_int_eq(addr_parse(&peer, text, strlen(text)), 0);
+	return peer;
+}
+
+static const struct {
+	const char *net, *peer;
+	bool covered;
+} cases[] = {
+	{ "10.0.0.0/8",         "10.255.0.1",             true },
+	{ "10.0.0.0/8",         "11.0.0.1",               false },
+	{ "10.0.0.0/8",         "::ffff:10.1.2.3",        true },         /* addr_parse() unmaps it */
+	{ "::ffff:10.0.0.0/8",  "10.1.2.3",               true },
+	{ "10.0.0.1",           "10.0.0.1",               true },
+	{ "10.0.0.1",           "10.0.0.2",               false },
+	{ "10.0.0.0/31",        "10.0.0.1",               true },
+	{ "10.0.0.0/31",        "10.0.0.2",               false },
+	{ "10.1.2.3/8",         "10.4.5.6",               true },         /* bits behind the prefix do not count */
+	{ "128.0.0.0/1",        "192.0.2.1",              true },
+	{ "128.0.0.0/1",        "127.0.0.1",              false },
+	{ "0.0.0.0/0",          "192.0.2.1",              true },
+	{ "0.0.0.0/0",          "2001:db8::1",            false },
+	{ "2001:db8::/33",      "2001:db8:7fff::",        true },
+	{ "2001:db8::/33",      "2001:db8:8000::",        false },
+	{ "2001:db8::1/128",    "2001:db8::1",            true },
+	{ "2001:db8::1/128",    "2001:db8::2",            false },
+	{ "2001:db8::2/127",    "2001:db8::3",            true },
+	{ "::/0",               "2001:db8::",             true },
+	{ "::/0",               "10.0.0.1",               false },
+	{ "::/0",               "unix:",                  false },
+	{ "0.0.0.0/0",          "unix:",                  false },
+	{ "unix:",              "unix:",                  true },
+	{ "unix:",              "10.0.0.1",               false },
+	{ "unix:",              "::",                     false },
+	{ "all",                "10.0.0.1",               true },
+	{ "all",                "::1",                    true },
+	{ "all",                "unix:",                  true },
+};
+
+START_TEST(a_rule_covers_its_network_and_no_more)
+{
+	struct addrset *set = NULL;
+	struct addr peer = peer_of(cases[_i].peer);
+
+	ck_assert_ptr_null(addrset_add(&set, false, cases[_i].net));
+	ck_assert_msg(addrset_allows(set, &peer) != cases[_i].covered,
+	    "%s against %s", cases[_i].peer, cases[_i].net);
+	addrset_free(&set);
+}
+END_TEST
+
+START_TEST(the_first_match_decides)
+{
+	struct addrset *set = NULL;
+	struct addr first = peer_of("192.168.1.1"), inside = peer_of("192.168.1.2"), outside = peer_of("192.168.2.1");
+
+	ck_assert_ptr_null(addrset_add(&set, false, "192.168.1.1"));
+	ck_assert_ptr_null(addrset_add(&set, true, "192.168.1.0/24"));
+	ck_assert_ptr_null(addrset_add(&set, false, "all"));
+	ck_assert(!addrset_allows(set, &first));
+	ck_assert(addrset_allows(set, &inside));
+	ck_assert(!addrset_allows(set, &outside));
+	addrset_free(&set);
+	ck_assert_ptr_null(set);
+}
+END_TEST
+
+START_TEST(whom_no_rule_names_may_come_in)
+{
+	struct addrset *set = NULL;
+	struct addr peer = peer_of("192.0.2.1"), local = peer_of("unix:"), nobody = { .family = AF_UNSPEC };
+
+	ck_assert(addrset_allows(NULL, &peer));
+	ck_assert_ptr_null(addrset_add(&set, false, "10.0.0.0/8"));
+	ck_assert(addrset_allows(set, &peer));
+	ck_assert(addrset_allows(set, &local));
+	ck_assert(addrset_allows(set, &nobody));
+	addrset_free(&set);
+	addrset_free(&set);
+}
+END_TEST
+
+static const struct {
+	const char *text, *why;
+} bad[] = {
+	{ "",               "not an IP address" },
+	{ "/8",             "not an IP address" },
+	{ "ALL",            "not an IP address" },
+	{ "all/0",          "not an IP address" },
+	{ "unix:/run/x",    "not an IP address" },
+	{ "example.com",    "not an IP address" },
+	{ "10.0.0/8",       "not an IP address" },
+	{ "10.0.0.0/33",    "prefix length out of range" },
+	{ "10.0.0.0/",      "prefix length out of range" },
+	{ "10.0.0.0/-1",    "prefix length out of range" },
+	{ "10.0.0.0/8/8",   "prefix length out of range" },
+	{ "10.0.0.0/255.0.0.0", "prefix length out of range" },
+	{ "10.0.0.0/4294967304", "prefix length out of range" },
+	{ "::/129",         "prefix length out of range" },
+};
+
+START_TEST(a_rule_that_is_none_leaves_the_set_alone)
+{
+	struct addrset *set = NULL;
+
+	ck_assert_str_eq(addrset_add(&set, false, bad[_i].text), bad[_i].why);
+	ck_assert_ptr_null(set);
+}
+END_TEST
+
+Suite *
+addrset_suite(void)
+{
+	Suite *suite = suite_create("addrset");
+	TCase *tcase = tcase_create("addrset");
+
+	tcase_add_loop_test(tcase, a_rule_covers_its_network_and_no_more, 0, UNIT_COUNT(cases));
+	tcase_add_test(tcase, the_first_match_decides);
+	tcase_add_test(tcase, whom_no_rule_names_may_come_in);
+	tcase_add_loop_test(tcase, a_rule_that_is_none_leaves_the_set_alone, 0, UNIT_COUNT(bad));
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
