@@ -39,12 +39,15 @@ struct conf_place {
 	unsigned line;
 };
 
-/* A name that stands for addresses. A literal address is its own, only answer. */
+/*
+ * A name that stands for addresses. A literal address is its own, only answer: `host` is
+ * NULL then, `found` is there from the start and nobody needs to resolve anything.
+ */
 struct conf_name {
 	const char *text;       /* as written, for messages */
-	const char *host;       /* NULL when `found` was known at once */
+	const char *host;
 	unsigned port;
-	struct endpoint *found; /* every address, in the resolver's order; all with `port` */
+	struct endpoint *found; /* in the arena: every address, in the resolver's order; all with `port` */
 	size_t found_count;
 	const char *directive;  /* "listen", "auth_http", ...: who wants it */
 	struct conf_place place;
@@ -54,6 +57,7 @@ struct conf_name {
 struct conf_file {
 	const char *path;       /* absolute */
 	int fd;                 /* -1 until opened */
+	bool fallback;          /* compiled in, nobody named it: if it cannot be opened, stderr will do */
 };
 
 /* One address that a server listens on. */
@@ -118,6 +122,7 @@ struct server {
 	struct conf_header **auth_http_headers;         /* NULL-ended, or NULL */
 	bool auth_http_pass_client_cert;
 	uint64_t auth_timeout;          /* helpers' sources: from question to answer */
+	unsigned auth_helpers;          /* what its source was given as `helpers` */
 	/* where to */
 	struct conf_name *proxy_pass;   /* NULL: the source names the backend */
 	size_t proxy_buffer;
@@ -129,6 +134,15 @@ struct server {
 	struct conf_protocol protocols[PROTOCOL_COUNT];
 };
 
+/* A configuration file as it was read (-T). */
+struct conf_text {
+	const char *path;
+	const char *bytes;
+	size_t len;
+};
+
+struct conf_draft;
+
 enum conf_affinity { AFFINITY_NONE, AFFINITY_AUTO, AFFINITY_MASKS };
 
 struct conf {
@@ -136,7 +150,8 @@ struct conf {
 	/* main */
 	bool daemon, master_process;
 	const char *pid_path;
-	const char *user;               /* account of the workers; uid and gid are its */
+	const char *user;               /* account of the workers; uid and gid are its. As root only; else our own */
+	const char *group;              /* NULL: the account's own */
 	uid_t uid;
 	gid_t gid;
 	unsigned worker_processes;      /* "auto" is resolved */
@@ -163,12 +178,15 @@ struct conf {
 	size_t listen_count;
 	struct conf_source **sources;
 	size_t source_count;
-	struct conf_name **names;
+	struct conf_name **names;       /* only those that are to be resolved */
 	size_t name_count;
 	struct conf_file **files;
 	size_t file_count;
 	struct log *log;                /* of the process */
 	uint32_t generation;            /* counts loads, from 1 */
+	const char *path;               /* of the main file, absolute */
+	struct conf_text **texts;       /* of all files in the order of reading, if they were asked for; else NULL */
+	struct conf_draft *draft;       /* what conf_load() leaves for conf_check() */
 };
 
 /* Frees all of it, addrsets included; does not close descriptors. */
