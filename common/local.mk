@@ -10,3 +10,4 @@ libcommon_a_SOURCES = \
 	common/base64.h common/base64.c \
 	common/addr.h common/addr.c \
 	common/addrset.h common/addrset.c
+libcommon_a_SOURCES += common/wheel.h common/wheel.c common/loop.h common/loop.c

@@ -8,7 +8,7 @@
  * is read once a turn. Timers are a hierarchical wheel: setting and stopping cost the
  * same whatever their number. Any callback may close or free anything of its own; an
  * event that was already fetched for a removed descriptor is not delivered.
- * Built on: list, mem, must.
+ * Built on: list, mem, must, wheel.
  */
 #ifndef POSTERN_COMMON_LOOP_H
 #define POSTERN_COMMON_LOOP_H
@@ -24,7 +24,7 @@ struct loop;
 struct loop_io {
 	void (*on_events)(struct loop_io *io, uint32_t events);
 	int fd;                 /* -1 when none */
-	uint32_t turn;          /* loop's own: tells stale events from fresh ones */
+	uint32_t turn;          /* loop's own: tells stale events from fresh ones; counts registrations */
 };
 
 /* Embedded; zeroed memory is a stopped timer. */
@@ -34,7 +34,7 @@ struct loop_timer {
 	void (*on_time)(struct loop_timer *timer);
 };
 
-/* Embedded; zeroed memory is an idle task. */
+/* Embedded; zeroed memory is an idle task. A task is on one of the loop's lists at a time. */
 struct loop_task {
 	struct list node;
 	void (*run)(struct loop_task *task);
@@ -56,21 +56,24 @@ int loop_rewatch(struct loop *loop, struct loop_io *io, uint32_t events);
 /* Takes the descriptor off the loop (does not close it). */
 void loop_unwatch(struct loop *loop, struct loop_io *io);
 
-/* As loop_unwatch() and close(2) in one: the kernel forgets a descriptor that is closed. Sets fd to -1. */
+/*
+ * As loop_unwatch() and close(2) in one: the kernel forgets a descriptor that is closed. Sets
+ * fd to -1. Not for a descriptor that another process has too: there the kernel would remember.
+ */
 void loop_close(struct loop *loop, struct loop_io *io);
 
-/* Calls timer->on_time once, `in_ms` from now or a little later. A running timer is moved. */
+/* Calls timer->on_time once, `in_ms` from now or a little later, never in this turn. A running timer is moved. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t in_ms);
 void loop_timer_stop(struct loop_timer *timer);
 bool loop_timer_is_set(const struct loop_timer *timer);
 
-/* Runs task->run in the next turn, without a wait before it. Queued twice is queued once. */
+/* Runs task->run in the next turn, without a wait before it. A task that is queued already keeps its place. */
 void loop_again(struct loop *loop, struct loop_task *task);
 
-/* Runs task->run in this or a later turn, as the 2 ms a turn allow. */
+/* Runs task->run in this or a later turn, as the 2 ms a turn allow. A task that is queued already keeps its place. */
 void loop_costly(struct loop *loop, struct loop_task *task);
 
-/* Runs task->run at the very end of this turn: where the dead are buried. */
+/* Runs task->run at the very end of this turn, where the dead are buried, and on no other list. */
 void loop_bury(struct loop *loop, struct loop_task *task);
 
 /* Takes a task off whichever list it is on. */
