@@ -11,3 +11,4 @@ libcommon_a_SOURCES = \
 	common/addr.h common/addr.c \
 	common/addrset.h common/addrset.c
 libcommon_a_SOURCES += common/wheel.h common/wheel.c common/loop.h common/loop.c
+libcommon_a_SOURCES += common/ipc.h common/ipc.c
