@@ -12,3 +12,4 @@ libcommon_a_SOURCES = \
 	common/addrset.h common/addrset.c
 libcommon_a_SOURCES += common/wheel.h common/wheel.c common/loop.h common/loop.c
 libcommon_a_SOURCES += common/ipc.h common/ipc.c
+libcommon_a_SOURCES += common/sock.h common/sock.c

@@ -25,7 +25,8 @@ struct sock_options {
 
 /*
  * Binds and listens; TCP_NODELAY is set so that accepted sockets inherit it. A UNIX
- * socket file that nobody listens on is removed first. Returns the descriptor, or -1
+ * socket file that nobody listens on is removed first, and the new one has its mode and
+ * owner before anyone is let in; the umask of the process changes for a moment. Returns the descriptor, or -1
  * with errno, and then *step is a static word: "socket", "setsockopt", "bind" ...
  */
 int sock_listen(const struct endpoint *at, const struct sock_options *options, const char **step);

@@ -1,0 +1,251 @@
+#include "common/sock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+/* What is being bound, and how far it got. */
+struct listening {
+	const struct endpoint *at;
+	const struct sock_options *options;
+	struct sockaddr_storage sa;
+	socklen_t sa_len;
+	int fd;
+	const char *step;
+};
+
+static int
+set(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+static bool
+is_unix(const struct endpoint *e)
+{
+	return e->addr.family == AF_UNIX;
+}
+
+static int
+set_buffers(int fd, const struct sock_options *o)
+{
+	if (o->rcvbuf > 0 && set(fd, SOL_SOCKET, SO_RCVBUF, o->rcvbuf) == -1)
+		return -1;
+	if (o->sndbuf > 0 && set(fd, SOL_SOCKET, SO_SNDBUF, o->sndbuf) == -1)
+		return -1;
+	return 0;
+}
+
+static int
+set_keepalive(int fd, const struct sock_options *o)
+{
+	if (set(fd, SOL_SOCKET, SO_KEEPALIVE, o->keepalive == SOCK_KEEPALIVE_ON) == -1)
+		return -1;
+	if (o->keepalive_idle_s > 0 && set(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->keepalive_idle_s) == -1)
+		return -1;
+	if (o->keepalive_interval_s > 0 && set(fd, IPPROTO_TCP, TCP_KEEPINTVL, o->keepalive_interval_s) == -1)
+		return -1;
+	if (o->keepalive_count > 0 && set(fd, IPPROTO_TCP, TCP_KEEPCNT, o->keepalive_count) == -1)
+		return -1;
+	return 0;
+}
+
+/* All that accepted sockets are to inherit must be set before the first of them. */
+static int
+prepare(const struct listening *l)
+{
+	const struct sock_options *o = l->options;
+
+	if (set_buffers(l->fd, o) == -1)
+		return -1;
+	if (is_unix(l->at))
+		return 0;
+	if (set(l->fd, SOL_SOCKET, SO_REUSEADDR, 1) == -1 || set(l->fd, IPPROTO_TCP, TCP_NODELAY, 1) == -1)
+		return -1;
+	if (l->at->addr.family == AF_INET6 && set(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, o->ipv6only) == -1)
+		return -1;
+	return set_keepalive(l->fd, o);
+}
+
+static int
+open_socket(const struct endpoint *e, int protocol)
+{
+	return socket(e->addr.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+}
+
+/* Is this the socket file of a process that is gone? Only a refusal says so; if in doubt it lives. */
+static bool
+is_stale(const struct listening *l)
+{
+	struct stat st;
+	int fd, error = 0;
+
+	if (lstat(l->at->path, &st) == -1 || !S_ISSOCK(st.st_mode))
+		return false;
+	if ((fd = open_socket(l->at, 0)) == -1)
+		return false;
+	if (connect(fd, (const struct sockaddr *)&l->sa, l->sa_len) == -1)
+		error = errno;
+	close(fd);
+	return error == ECONNREFUSED;
+}
+
+static int
+bind_plainly(const struct listening *l)
+{
+	return bind(l->fd, (const struct sockaddr *)&l->sa, l->sa_len);
+}
+
+/* The file is born with its mode, so that nobody can slip another file under a chmod(2). */
+static int
+bind_with_mode(const struct listening *l)
+{
+	mode_t saved = umask((mode_t)(~l->options->mode & 0777));
+	int result = bind_plainly(l);
+	int error = errno;
+
+	umask(saved);
+	errno = error;
+	return result;
+}
+
+static int
+bind_path(const struct listening *l)
+{
+	if (bind_with_mode(l) == 0)
+		return 0;
+	if (errno != EADDRINUSE)
+		return -1;
+	if (!is_stale(l) || unlink(l->at->path) == -1) {
+		errno = EADDRINUSE;
+		return -1;
+	}
+	return bind_with_mode(l);
+}
+
+static int
+give_away(const struct listening *l)
+{
+	if (l->options->uid == -1 && l->options->gid == -1)
+		return 0;
+	return lchown(l->at->path, (uid_t)l->options->uid, (gid_t)l->options->gid);
+}
+
+static int
+start_unix(struct listening *l)
+{
+	l->step = "bind";
+	if (bind_path(l) == -1)
+		return -1;
+	l->step = "chown";
+	if (give_away(l) == 0) {
+		l->step = "listen";
+		if (listen(l->fd, l->options->backlog) == 0)
+			return 0;
+	}
+	int error = errno;
+	unlink(l->at->path);
+	errno = error;
+	return -1;
+}
+
+static int
+start_inet(struct listening *l)
+{
+	l->step = "bind";
+	if (bind_plainly(l) == -1)
+		return -1;
+	l->step = "listen";
+	return listen(l->fd, l->options->backlog);
+}
+
+static int
+start(struct listening *l)
+{
+	l->step = "setsockopt";
+	if (prepare(l) == -1)
+		return -1;
+	return is_unix(l->at) ? start_unix(l) : start_inet(l);
+}
+
+int
+sock_listen(const struct endpoint *at, const struct sock_options *options, const char **step)
+{
+	struct listening l = { .at = at, .options = options, .step = "bind" };
+
+	*step = l.step;
+	if ((l.sa_len = endpoint_sockaddr(at, &l.sa)) == 0) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	*step = "socket";
+	l.fd = open_socket(at, options->multipath && !is_unix(at) ? IPPROTO_MPTCP : 0);
+	if (l.fd == -1)
+		return -1;
+	if (start(&l) == -1) {
+		int error = errno;
+
+		*step = l.step;
+		close(l.fd);
+		errno = error;
+		return -1;
+	}
+	return l.fd;
+}
+
+int
+sock_adjust(int fd, const struct endpoint *at, const struct sock_options *options)
+{
+	if (set_buffers(fd, options) == -1)
+		return -1;
+	if (!is_unix(at) && set_keepalive(fd, options) == -1)
+		return -1;
+	return listen(fd, options->backlog);
+}
+
+int
+sock_connect(const struct endpoint *to, bool *pending)
+{
+	struct sockaddr_storage sa;
+	socklen_t sa_len = endpoint_sockaddr(to, &sa);
+	int fd;
+
+	*pending = false;
+	if (sa_len == 0) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if ((fd = open_socket(to, 0)) == -1)
+		return -1;
+	if (!is_unix(to) && set(fd, IPPROTO_TCP, TCP_NODELAY, 1) == -1)
+		goto fail;
+	if (connect(fd, (const struct sockaddr *)&sa, sa_len) == 0)
+		return fd;
+	/* After EINTR the connection goes on being made, as after EINPROGRESS. */
+	*pending = errno == EINPROGRESS || errno == EINTR;
+	if (*pending)
+		return fd;
+fail:;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+int
+sock_error(int fd)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1 ? errno : error;
+}
