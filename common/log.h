@@ -7,8 +7,10 @@
  *
  *     2026/11/24 06:12:00 [info] 4711#4711: *17 client logged in, client: 192.0.2.1
  *
- * Text that came from strangers goes through log_text() first. Passwords never come
- * here in any form. Built on: mem, must, addr.
+ * Text that came from strangers goes through log_text() first; a control byte that gets
+ * here all the same becomes "?", so that one record is one line. A message that is too
+ * long is cut, never the context behind it. Passwords never come here in any form.
+ * Built on: must, addr.
  */
 #ifndef POSTERN_COMMON_LOG_H
 #define POSTERN_COMMON_LOG_H
@@ -35,7 +37,7 @@ struct log_target {
 	unsigned file;                  /* LOG_TO_FILE: index of its struct conf_file */
 	/* LOG_TO_SYSLOG: */
 	struct endpoint server;
-	unsigned priority;              /* facility * 8 + severity of the level is added by the writer */
+	unsigned priority;              /* facility * 8; log_to() adds the level's severity */
 	const char *tag;
 	const char *hostname;           /* NULL with "nohostname" */
 };
@@ -46,9 +48,9 @@ struct log {
 };
 
 /*
- * Who speaks: the connection's number, and how it adds its context to a line
+ * Who speaks: the connection's number (0: none), and how it adds its context to a line
  * (", client: 192.0.2.1, server: ..."). NULL for the process itself. A session
- * embeds one; `debug` lifts the level to debug for it (debug_connection).
+ * embeds one; `debug` lifts the level of every target to debug for it (debug_connection).
  */
 struct log_origin {
 	uint64_t number;
@@ -64,31 +66,36 @@ int log_level_parse(const char *name);
 /* Appends a target, which stays in its owner's memory, and keeps log->level right. */
 void log_add(struct log *log, struct log_target *target);
 
-/* Would a line of this level go anywhere? */
+/* Would a line of this level go anywhere? `log` may be NULL, as below. */
 bool log_wants(const struct log *log, enum log_level level, const struct log_origin *origin);
 
-/* Writes one line. */
+/* Writes one line. NULL is the log before log_use(): stderr. errno stays as it is. */
 void log_to(const struct log *log, enum log_level level, const struct log_origin *origin, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /*
  * The log of the process, for what belongs to no session. Until log_use() has named
- * one, lines go to stderr as `postern: [emerg] text`. `log` is borrowed.
+ * one, lines go to stderr as `postern: [emerg] text`, down to notice. `log` is borrowed.
  */
 void log_use(const struct log *log);
 void log_say(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* "(2: No such file or directory)": nginx's form of an errno. Static, until the next call. */
+/* "(2: No such file or directory)": nginx's form of an errno. A static text of the thread's, until the next call. */
 const char *log_errno(int error);
 
 /*
  * Writes `len` bytes of a stranger's text to `out`, escaped so that a line cannot be
- * forged: bytes below 0x20, 0x7f, `"`, `\` and what is not valid UTF-8 become \xNN.
- * At most `size` - 1 bytes and a NUL; a cut is marked by "...". Returns `out`.
+ * forged: bytes below 0x20, 0x7f, `"`, `\`, the control characters U+0080 to U+009F and
+ * what is not valid UTF-8 become \xNN. At most `size` - 1 bytes and a NUL; a cut is
+ * marked by "...". Returns `out`.
  */
 const char *log_text(char *out, size_t size, const char *bytes, size_t len);
 
-/* The current second's local time as the log writes it, for whoever writes such lines. Needs tzset() before the sandbox. */
-void log_tick(void);
+/*
+ * The present second as the log writes it, "2026/11/24 06:12:00", for whoever writes such
+ * lines. A static text of the thread's, until the next call or line. The process calls
+ * tzset() before the sandbox: here nobody opens a path.
+ */
+const char *log_tick(void);
 
 #endif

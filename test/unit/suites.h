@@ -13,6 +13,7 @@
 	SUITE(num) \
 	SUITE(base64) \
 	SUITE(addr) \
-	SUITE(addrset)
+	SUITE(addrset) \
+	SUITE(log)
 
 #endif
