@@ -24,7 +24,7 @@ line_find(const char *bytes, size_t len, size_t max_len, struct line *line)
 enum line_state
 line_next(const struct buf *in, size_t max_len, struct line *line)
 {
-	return line_find(in->len > 0 ? buf_head(in) : "", in->len, max_len, line);
+	return line_find(buf_head(in), in->len, max_len, line);
 }
 
 bool

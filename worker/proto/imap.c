@@ -1,0 +1,466 @@
+#include "worker/proto/imap.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "common/mem.h"
+#include "worker/proto/imap_login.h"
+#include "worker/proto/imap_parse.h"
+#include "worker/proto/sasl.h"
+
+#define ARGUMENTS 2
+#define REFUSAL_TEXT_MAX 2048   /* bytes of a refusal's words that are passed on */
+
+struct imap {
+	struct client client;           /* first */
+	char tag[IMAP_TAG_MAX + 1];     /* of the command at hand; "*" while none could be read */
+	struct sasl sasl;               /* sasl.method is 0 between exchanges */
+	size_t invited;                 /* imap_parse.invited of the command at hand */
+};
+
+struct command {
+	const char *name;
+	enum imap_parse_state (*read)(struct imap_parse *p, struct imap_text args[ARGUMENTS]);
+	enum proto_verdict (*run)(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out);
+};
+
+static const struct conf_protocol *
+settings(const struct imap *i)
+{
+	return &i->client.facts->server->protocols[PROTOCOL_IMAP];
+}
+
+/* Answers the command at hand. There is room: PROTO_ROOM is more than a tag and any text given here. */
+static void
+answer(const struct imap *i, struct buf *out, const char *text)
+{
+	buf_printf(out, "%s %s\r\n", i->tag, text);
+}
+
+static enum proto_verdict
+complete(const struct imap *i, struct buf *out)
+{
+	answer(i, out, "OK completed");
+	return PROTO_AGAIN;
+}
+
+/* Answers a command that counts as an error. */
+static enum proto_verdict
+invalid(struct imap *i, const char *why, struct buf *out)
+{
+	if (!client_count_error(&i->client))
+		return PROTO_CLOSE;
+	buf_printf(out, "%s BAD %s\r\n", i->tag, why);
+	return PROTO_AGAIN;
+}
+
+static enum imap_parse_state
+read_nothing(struct imap_parse *p, struct imap_text args[ARGUMENTS])
+{
+	(void)args;
+	return imap_parse_end(p) ? IMAP_PARSE_DONE : IMAP_PARSE_BAD;
+}
+
+static enum imap_parse_state
+read_login(struct imap_parse *p, struct imap_text args[ARGUMENTS])
+{
+	enum imap_parse_state state;
+
+	for (unsigned i = 0; i < ARGUMENTS; i++) {
+		if (!imap_parse_blanks(p))
+			return IMAP_PARSE_BAD;
+		if ((state = imap_parse_astring(p, &args[i])) != IMAP_PARSE_DONE)
+			return state;
+	}
+	return read_nothing(p, args);
+}
+
+/* The mechanism and perhaps an initial response (RFC 4959): base64 or "=", atoms both. */
+static enum imap_parse_state
+read_authenticate(struct imap_parse *p, struct imap_text args[ARGUMENTS])
+{
+	if (!imap_parse_blanks(p) || !imap_parse_atom(p, &args[0]))
+		return IMAP_PARSE_BAD;
+	if (imap_parse_blanks(p) && !imap_parse_end(p) && !imap_parse_atom(p, &args[1]))
+		return IMAP_PARSE_BAD;
+	return read_nothing(p, args);
+}
+
+static enum imap_parse_state
+read_id(struct imap_parse *p, struct imap_text args[ARGUMENTS])
+{
+	enum imap_parse_state state;
+
+	if (!imap_parse_blanks(p))
+		return IMAP_PARSE_BAD;
+	if ((state = imap_parse_id(p)) != IMAP_PARSE_DONE)
+		return state;
+	return read_nothing(p, args);
+}
+
+/* One capability or more: RFC 9051 section 6.3.1. */
+static enum imap_parse_state
+read_enable(struct imap_parse *p, struct imap_text args[ARGUMENTS])
+{
+	do
+		if (!imap_parse_blanks(p) || !imap_parse_atom(p, &args[0]))
+			return IMAP_PARSE_BAD;
+	while (!imap_parse_end(p));
+	return IMAP_PARSE_DONE;
+}
+
+static enum proto_verdict
+run_capability(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out)
+{
+	static const enum method methods[] = { METHOD_PLAIN, METHOD_LOGIN, METHOD_CRAM_MD5, METHOD_EXTERNAL };
+	int failed = buf_add_text(out, "* CAPABILITY");
+
+	(void)args;
+	for (const char **word = settings(i)->capabilities; word != NULL && *word != NULL; word++)
+		if (strcasecmp(*word, "SASL-IR") != 0)
+			failed |= buf_printf(out, " %s", *word);
+	for (size_t m = 0; m < sizeof(methods) / sizeof(methods[0]); m++)
+		if ((settings(i)->methods & methods[m]) != 0)
+			failed |= buf_printf(out, " AUTH=%s", sasl_name(methods[m]));
+	failed |= buf_add_text(out, " SASL-IR\r\n");
+	if (failed == 0)
+		return complete(i, out);
+	note_set(i->client.note, "\"imap_capabilities\" do not fit into an answer");
+	return PROTO_CLOSE;
+}
+
+static enum proto_verdict
+run_noop(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out)
+{
+	(void)args;
+	return complete(i, out);
+}
+
+static enum proto_verdict
+run_logout(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out)
+{
+	(void)args;
+	buf_add_text(out, "* BYE\r\n");
+	complete(i, out);
+	return PROTO_CLOSE;
+}
+
+static enum proto_verdict
+run_id(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out)
+{
+	(void)args;
+	buf_add_text(out, "* ID NIL\r\n");
+	return complete(i, out);
+}
+
+static enum proto_verdict
+run_enable(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out)
+{
+	(void)args;
+	answer(i, out, "BAD ENABLE is possible only after login");
+	return PROTO_AGAIN;
+}
+
+/* Keeps an argument as a credential, or leaves NULL and returns false. */
+static bool
+keep(char **to, const struct imap_text *text, size_t max_len, bool may_be_empty)
+{
+	size_t len;
+	char *copy = imap_text_copy(text, &len);
+
+	if (sasl_text_ok(copy, len, max_len, may_be_empty)) {
+		*to = copy;
+		return true;
+	}
+	mem_wipe(copy, len);
+	mem_free(copy);
+	return false;
+}
+
+static enum proto_verdict
+run_login(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out)
+{
+	struct credentials *c = &i->client.credentials;
+
+	if ((settings(i)->methods & (METHOD_PLAIN | METHOD_LOGIN)) == 0)
+		return invalid(i, "invalid command", out);
+	credentials_reset(c);
+	if (keep(&c->user, &args[0], PROTO_USER_MAX, false) && keep(&c->pass, &args[1], PROTO_PASS_MAX, true)) {
+		c->method = METHOD_PLAIN;
+		return PROTO_CREDENTIALS;
+	}
+	note_set(i->client.note, "client sent invalid %s in LOGIN command", c->user == NULL ? "login" : "password");
+	credentials_reset(c);
+	return invalid(i, "invalid credentials", out);
+}
+
+/* What a step of the exchange came to. */
+static enum proto_verdict
+conclude(struct imap *i, enum sasl_verdict verdict, struct buf *out)
+{
+	switch (verdict) {
+	case SASL_CHALLENGE:
+		buf_printf(out, "+ %s\r\n", i->sasl.challenge);
+		return PROTO_AGAIN;
+	case SASL_DONE:
+		return PROTO_CREDENTIALS;
+	case SASL_CANCELLED:
+		answer(i, out, "BAD authentication cancelled");
+		return PROTO_AGAIN;
+	case SASL_BAD:
+		break;
+	}
+	return invalid(i, i->sasl.answer, out);
+}
+
+static enum proto_verdict
+run_authenticate(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out)
+{
+	struct client *client = &i->client;
+	enum method method = sasl_mechanism(args[0].at, args[0].len, settings(i)->methods);
+
+	if (method == 0)
+		return invalid(i, "invalid command", out);
+	return conclude(i, sasl_start(&i->sasl, method, args[1].at, args[1].len, client->facts, &client->credentials,
+	    client->note), out);
+}
+
+static const struct command commands[] = {
+	{ "CAPABILITY", read_nothing, run_capability },
+	{ "NOOP", read_nothing, run_noop },
+	{ "LOGOUT", read_nothing, run_logout },
+	{ "LOGIN", read_login, run_login },
+	{ "AUTHENTICATE", read_authenticate, run_authenticate },
+	{ "ID", read_id, run_id },
+	{ "ENABLE", read_enable, run_enable },
+};
+
+/* Reads tag and name. NULL for a command that there is not; the tag is "*" where there is none. */
+static const struct command *
+read_head(struct imap *i, struct imap_parse *p)
+{
+	struct imap_text tag, name;
+
+	strcpy(i->tag, "*");
+	if (!imap_parse_tag(p, &tag) || !imap_parse_blanks(p))
+		return NULL;
+	memcpy(i->tag, tag.at, tag.len);
+	i->tag[tag.len] = '\0';
+	if (!imap_parse_atom(p, &name))
+		return NULL;
+	for (size_t c = 0; c < sizeof(commands) / sizeof(commands[0]); c++)
+		if (imap_text_is(&name, commands[c].name))
+			return &commands[c];
+	return NULL;
+}
+
+/* What a client sends unasked behind a "{n+}" that is refused is text, and must not be run as a command. */
+static bool
+text_follows(const struct line *line)
+{
+	struct imap_literal literal;
+
+	return imap_parse_literal(line, &literal) && !literal.waits;
+}
+
+/* Shows only words that are known to be no secret. */
+static enum proto_verdict
+too_long(struct imap *i, const char *name, struct buf *out)
+{
+	note_set(i->client.note, "client sent too long command \"%s %s...\"", i->tag, name);
+	answer(i, out, "BAD invalid command");
+	return PROTO_CLOSE;
+}
+
+/* The longest command, or line of an exchange, that is taken. */
+static size_t
+limit(const struct imap *i, const struct buf *in)
+{
+	return in->limit < settings(i)->client_buffer ? in->limit : settings(i)->client_buffer;
+}
+
+/* Carries out a command that is there whole, or refuses the line that shows it to be none. */
+static enum proto_verdict
+carry_out(struct imap *i, const struct command *command, const struct imap_parse *p,
+    const struct imap_text args[ARGUMENTS], struct buf *out)
+{
+	enum proto_verdict verdict;
+
+	if (!client_count_command(&i->client))
+		return PROTO_CLOSE;
+	if (command != NULL)
+		return command->run(i, args, out);
+	verdict = invalid(i, "invalid command", out);
+	return text_follows(&p->line) ? PROTO_CLOSE : verdict;
+}
+
+static enum proto_verdict
+on_command(struct imap *i, struct buf *in, struct buf *out)
+{
+	struct imap_parse p;
+	struct imap_text args[ARGUMENTS] = { { .at = NULL } };
+	enum imap_parse_state state = imap_parse_open(&p, in, limit(i, in), i->invited);
+	const struct command *command;
+	enum proto_verdict verdict;
+
+	if (state == IMAP_PARSE_MORE)
+		return PROTO_MORE;
+	command = read_head(i, &p);
+	if (state == IMAP_PARSE_DONE && command != NULL)
+		state = command->read(&p, args);
+	if (state == IMAP_PARSE_MORE)
+		return PROTO_MORE;
+	if (state == IMAP_PARSE_LONG)
+		return too_long(i, command == NULL ? "" : command->name, out);
+	if (state == IMAP_PARSE_INVITE) {
+		i->invited = p.at;
+		buf_add_text(out, "+ OK\r\n");
+		return PROTO_AGAIN;
+	}
+	verdict = carry_out(i, state == IMAP_PARSE_BAD ? NULL : command, &p, args, out);
+	i->invited = 0;
+	buf_take(in, p.next);
+	return verdict;
+}
+
+/* Within an exchange every line is a response; what a line cannot be, base64 cannot be either. */
+static enum proto_verdict
+on_response(struct imap *i, struct buf *in, struct buf *out)
+{
+	struct client *client = &i->client;
+	struct line line;
+	enum line_state state = line_next(in, limit(i, in), &line);
+	enum proto_verdict verdict;
+
+	if (state == LINE_MORE)
+		return PROTO_MORE;
+	if (state == LINE_LONG)
+		return too_long(i, "AUTHENTICATE", out);
+	verdict = conclude(i, sasl_step(&i->sasl, line.text, line.len, client->facts, &client->credentials,
+	    client->note), out);
+	if (text_follows(&line))
+		verdict = PROTO_CLOSE;
+	buf_take(in, line.taken);
+	return verdict;
+}
+
+static struct client *
+client_new(const struct facts *facts)
+{
+	struct imap *i = mem_alloc(sizeof(*i));
+
+	i->client.proto = &proto_imap;
+	i->client.facts = facts;
+	strcpy(i->tag, "*");
+	return &i->client;
+}
+
+static void
+client_free(struct client **clientp)
+{
+	if (*clientp == NULL)
+		return;
+	credentials_reset(&(*clientp)->credentials);
+	mem_free(*clientp);
+	*clientp = NULL;
+}
+
+static void
+greet(struct client *client, struct buf *out)
+{
+	(void)client;
+	buf_add_text(out, "* OK IMAP4 ready\r\n");
+}
+
+static enum proto_verdict
+input(struct client *client, struct buf *in, struct buf *out)
+{
+	struct imap *i = (struct imap *)client;
+
+	return i->sasl.method != 0 ? on_response(i, in, out) : on_command(i, in, out);
+}
+
+/* Others' words, after `lead`: one line of them and no control bytes. */
+static void
+answer_with(const struct imap *i, const char *lead, const char *words, struct buf *out)
+{
+	size_t len = strnlen(words, REFUSAL_TEXT_MAX);
+
+	buf_printf(out, "%s%s", lead[0] == '\0' ? "" : i->tag, lead);
+	for (size_t n = 0; n < len && words[n] != '\r' && words[n] != '\n'; n++)
+		if ((unsigned char)words[n] >= ' ' && words[n] != 0x7f)
+			buf_add(out, &words[n], 1);
+	buf_add_text(out, "\r\n");
+}
+
+static enum proto_verdict
+refused(struct client *client, const struct refusal *why, struct buf *out)
+{
+	struct imap *i = (struct imap *)client;
+	bool has_text = why->text != NULL && why->text[0] != '\0';
+
+	credentials_reset(&client->credentials);
+	if (why->kind == REFUSAL_UNAVAILABLE || why->kind == REFUSAL_ELSEWHERE)
+		answer(i, out, "NO [UNAVAILABLE] Temporary failure, try again later.");
+	else if (why->kind == REFUSAL_SOURCE && has_text)
+		answer_with(i, " NO ", why->text, out);
+	else if (why->kind == REFUSAL_BACKEND && has_text)
+		answer_with(i, "", why->text, out);     /* the tag is in it: the backend was given the client's own */
+	else
+		answer(i, out, "NO [AUTHENTICATIONFAILED] Authentication failed.");
+	return why->close ? PROTO_CLOSE : PROTO_AGAIN;
+}
+
+static void
+accepted(struct client *client, const struct buf *reply, struct buf *out)
+{
+	/* Should all that the backend said not fit, the client still learns that it is in. */
+	if (reply->len == 0 || buf_add(out, buf_head(reply), reply->len) == -1)
+		complete((struct imap *)client, out);
+}
+
+static void
+secured(struct client *client)
+{
+	struct imap *i = (struct imap *)client;
+
+	credentials_reset(&client->credentials);
+	i->sasl = (struct sasl){ .method = 0 };
+	i->invited = 0;
+	strcpy(i->tag, "*");
+}
+
+static void
+goodbye(enum goodbye why, const char *server_name, struct buf *out)
+{
+	static const char *const texts[] = {
+		[GOODBYE_TIMEOUT] = "* BYE Idle for too long, closing connection\r\n",
+		[GOODBYE_SHUTDOWN] = "* BYE [UNAVAILABLE] Server shutting down, try again\r\n",
+		[GOODBYE_FAILED] = "* BYE [UNAVAILABLE] Internal server error, try again later\r\n",
+	};
+
+	(void)server_name;
+	buf_add_text(out, texts[why]);
+}
+
+const char *
+imap_tag(const struct client *client)
+{
+	return ((const struct imap *)client)->tag;
+}
+
+const struct proto proto_imap = {
+	.name = "imap",
+	.default_port = 143,
+	.client_new = client_new,
+	.client_free = client_free,
+	.greet = greet,
+	.input = input,
+	.refused = refused,
+	.accepted = accepted,
+	.secured = secured,
+	.goodbye = goodbye,
+	.login_new = imap_login_new,
+	.login_free = imap_login_free,
+	.login_input = imap_login_input,
+};

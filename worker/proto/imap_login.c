@@ -1,0 +1,335 @@
+#include "worker/proto/imap_login.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "common/mem.h"
+#include "common/must.h"
+#include "worker/proto/imap.h"
+#include "worker/proto/imap_parse.h"
+#include "worker/proto/line.h"
+#include "worker/proto/quote.h"
+#include "worker/proto/sasl.h"
+
+#define LITERAL_MINUS_MAX 4096  /* RFC 7888 section 5 */
+
+enum state { GREETING, USER, PASS, ANSWER };
+
+struct imap_login {
+	struct login login;             /* first */
+	enum state state;
+	size_t eager_max;               /* literals up to this length need no invitation */
+	size_t literal_left;            /* bytes of a literal in an untagged response that are still to come */
+	bool continued;                 /* the next line goes on with the response before that literal */
+};
+
+typedef enum login_verdict step(struct imap_login *l, const struct line *line, struct buf *out);
+
+static step on_greeting, on_invitation, on_answer;
+
+static const struct {
+	const char *action;
+	step *step;
+} states[] = {
+	[GREETING] = { "connecting to upstream", on_greeting },
+	[USER] = { "sending user name to upstream", on_invitation },
+	[PASS] = { "sending password to upstream", on_invitation },
+	[ANSWER] = { "sending LOGIN command to upstream", on_answer },
+};
+
+static void
+enter(struct imap_login *l, enum state state)
+{
+	l->state = state;
+	l->login.action = states[state].action;
+}
+
+static enum login_verdict
+broken(struct imap_login *l, const char *event, const struct line *line)
+{
+	note_upstream(&l->login, event, line->text, line->len);
+	return LOGIN_BROKEN;
+}
+
+/* The backend's own last word, which is all that the client may see of a failure. */
+static enum login_verdict
+fail(struct imap_login *l, enum login_verdict verdict, const struct line *line)
+{
+	note_upstream(&l->login, "invalid response", line->text, line->len);
+	buf_reset(&l->login.reply);
+	if (buf_add(&l->login.reply, line->text, line->len) == -1 || buf_add_text(&l->login.reply, "\r\n") == -1)
+		buf_reset(&l->login.reply);
+	return verdict;
+}
+
+/* Keeps a line for the client. */
+static enum login_verdict
+keep(struct imap_login *l, const struct line *line, enum login_verdict verdict)
+{
+	struct buf *reply = &l->login.reply;
+
+	if (buf_add(reply, line->text, line->len) == 0 && buf_add_text(reply, "\r\n") == 0)
+		return verdict;
+	return broken(l, "too long response line", line);
+}
+
+/* Does the line go on with this word behind its first `skip` bytes? */
+static bool
+says(const struct line *line, size_t skip, const char *word)
+{
+	struct line rest = { .text = line->text + skip, .len = line->len - skip };
+
+	return line->len >= skip && line_begins(&rest, word);
+}
+
+/* Is this word in the response code that begins with `name`, or the name itself? */
+static bool
+code_lists(const struct line *line, size_t skip, const char *name, const char *word)
+{
+	const char *p = line->text + skip, *end;
+	bool named = false;
+
+	if (line->len <= skip || *p != '[' || (end = memchr(p, ']', line->len - skip)) == NULL)
+		return false;
+	for (p++; p < end; p++) {
+		const char *blank = memchr(p, ' ', (size_t)(end - p));
+		struct imap_text text = { .at = p, .len = (size_t)((blank != NULL ? blank : end) - p) };
+
+		if (!named && !imap_text_is(&text, name))
+			return false;
+		named = true;
+		if (imap_text_is(&text, word))
+			return true;
+		p += text.len;
+	}
+	return false;
+}
+
+static const char *
+text_of(const struct imap_login *l, enum state arg)
+{
+	const struct credentials *c = l->login.task->credentials;
+
+	return arg == USER ? c->user : c->pass;
+}
+
+/* Sends user and password, or the password alone, up to the first literal that must wait for its "+". */
+static enum login_verdict
+send_from(struct imap_login *l, enum state arg, struct buf *out)
+{
+	int failed = 0;
+	bool waits = false;
+
+	for (; arg != ANSWER && !waits; arg++) {
+		const char *text = text_of(l, arg);
+		size_t len = strlen(text);
+
+		enter(l, arg);
+		if (quote_fits_imap(text)) {
+			failed |= buf_add_text(out, " ") | quote_imap(out, text);
+			l->login.credentials_sent = true;
+			continue;
+		}
+		waits = len > l->eager_max;
+		failed |= buf_printf(out, " {%zu%s}\r\n", len, waits ? "" : "+");
+		if (!waits) {
+			failed |= buf_add(out, text, len);
+			l->login.credentials_sent = true;
+		}
+	}
+	if (!waits) {
+		failed |= buf_add_text(out, "\r\n");
+		enter(l, ANSWER);
+	}
+	if (failed == 0)
+		return LOGIN_MORE;
+	note_set(l->login.note, "user name or password is too long to be sent to upstream");
+	return LOGIN_BROKEN;
+}
+
+/* They may come from a source that has other ideas of what a name can hold. */
+static bool
+can_be_sent(const struct credentials *c)
+{
+	return c->user != NULL && sasl_text_ok(c->user, strlen(c->user), PROTO_USER_MAX, false) &&
+	    c->pass != NULL && sasl_text_ok(c->pass, strlen(c->pass), PROTO_PASS_MAX, true);
+}
+
+static enum login_verdict
+on_greeting(struct imap_login *l, const struct line *line, struct buf *out)
+{
+	size_t skip = strlen("* OK ");
+
+	if (line_begins(line, "* BYE"))
+		return fail(l, LOGIN_UNAVAILABLE, line);
+	if (!line_begins(line, "* OK"))
+		return broken(l, "invalid response", line);
+	if (code_lists(line, skip, "CAPABILITY", "LOGINDISABLED")) {
+		note_set(l->login.note, "upstream allows no LOGIN on this connection");
+		return LOGIN_UNAVAILABLE;
+	}
+	if (!can_be_sent(l->login.task->credentials)) {
+		note_set(l->login.note, "user name or password is not fit to be sent to upstream");
+		return LOGIN_BROKEN;
+	}
+	if (code_lists(line, skip, "CAPABILITY", "LITERAL+"))
+		l->eager_max = SIZE_MAX;
+	else if (code_lists(line, skip, "CAPABILITY", "LITERAL-"))
+		l->eager_max = LITERAL_MINUS_MAX;
+	if (buf_printf(out, "%s LOGIN", imap_tag(l->login.task->client)) == -1)
+		return LOGIN_UNAVAILABLE;
+	return send_from(l, USER, out);
+}
+
+/* An untagged response may hold literals; the text of a status response may only look so. */
+static enum login_verdict
+look_for_literal(struct imap_login *l, const struct line *line)
+{
+	struct imap_literal literal;
+
+	l->continued = imap_parse_literal(line, &literal);
+	if (!l->continued)
+		return LOGIN_MORE;
+	if (literal.len > buf_left(&l->login.reply))
+		return broken(l, "too long response line", line);
+	l->literal_left = (size_t)literal.len;
+	return LOGIN_MORE;
+}
+
+static enum login_verdict
+on_untagged(struct imap_login *l, const struct line *line)
+{
+	enum login_verdict verdict;
+
+	if (line_begins(line, "* BYE"))
+		return fail(l, LOGIN_UNAVAILABLE, line);
+	verdict = keep(l, line, LOGIN_MORE);
+	if (verdict != LOGIN_MORE || line_begins(line, "* OK") || line_begins(line, "* NO") || line_begins(line, "* BAD"))
+		return verdict;
+	return look_for_literal(l, line);
+}
+
+/* Codes that speak of the backend or of our connection to it, not of these credentials (RFC 5530). */
+static bool
+is_temporary(const struct line *line, size_t skip)
+{
+	static const char *const codes[] = { "UNAVAILABLE", "INUSE", "SERVERBUG", "LIMIT", "PRIVACYREQUIRED" };
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (code_lists(line, skip, codes[i], codes[i]))
+			return true;
+	return false;
+}
+
+static enum login_verdict
+on_tagged(struct imap_login *l, const struct line *line, size_t skip)
+{
+	if (says(line, skip, "OK") && l->state == ANSWER)
+		return keep(l, line, LOGIN_DONE);
+	if (says(line, skip, "NO"))
+		return fail(l, is_temporary(line, skip + 3) ? LOGIN_UNAVAILABLE : LOGIN_REFUSED, line);
+	if (says(line, skip, "BAD"))
+		return fail(l, is_temporary(line, skip + 4) ? LOGIN_UNAVAILABLE :
+		    l->login.credentials_sent ? LOGIN_REFUSED : LOGIN_BROKEN, line);
+	return broken(l, "invalid response", line);
+}
+
+static enum login_verdict
+on_answer(struct imap_login *l, const struct line *line, struct buf *out)
+{
+	const char *tag = imap_tag(l->login.task->client);
+	size_t len = strlen(tag);
+
+	(void)out;
+	if (line_begins(line, "*"))
+		return on_untagged(l, line);
+	if (line->len > len && memcmp(line->text, tag, len) == 0 && line->text[len] == ' ')
+		return on_tagged(l, line, len + 1);
+	return broken(l, "invalid response", line);
+}
+
+static enum login_verdict
+on_invitation(struct imap_login *l, const struct line *line, struct buf *out)
+{
+	const char *text = text_of(l, l->state);
+
+	if (!line_begins(line, "+"))
+		return on_answer(l, line, out);
+	if (buf_add(out, text, strlen(text)) == -1) {
+		note_set(l->login.note, "user name or password is too long to be sent to upstream");
+		return LOGIN_BROKEN;
+	}
+	l->login.credentials_sent = true;
+	return send_from(l, l->state + 1, out);
+}
+
+/* Moves what has come of a literal. There is room: look_for_literal() saw to that. */
+static void
+move_literal(struct imap_login *l, struct buf *in)
+{
+	size_t len = in->len < l->literal_left ? in->len : l->literal_left;
+
+	if (len == 0)
+		return;
+	MUST(buf_add(&l->login.reply, buf_head(in), len) == 0);
+	buf_take(in, len);
+	l->literal_left -= len;
+}
+
+static enum login_verdict
+on_line(struct imap_login *l, const struct line *line, struct buf *out)
+{
+	if (!l->continued)
+		return states[l->state].step(l, line, out);
+	if (keep(l, line, LOGIN_MORE) != LOGIN_MORE)
+		return LOGIN_BROKEN;
+	return look_for_literal(l, line);
+}
+
+enum login_verdict
+imap_login_input(struct login *login, struct buf *in, struct buf *out)
+{
+	struct imap_login *l = (struct imap_login *)login;
+	size_t max_len = in->limit < login->reply.limit ? in->limit : login->reply.limit;
+	enum login_verdict verdict = LOGIN_MORE;
+	struct line line;
+
+	while (verdict == LOGIN_MORE) {
+		move_literal(l, in);
+		switch (l->literal_left > 0 ? LINE_MORE : line_next(in, max_len, &line)) {
+		case LINE_MORE:
+			return LOGIN_MORE;
+		case LINE_LONG:
+			return broken(l, "too long response line", &line);
+		case LINE_BAD:
+			return broken(l, "invalid response", &line);
+		case LINE_DONE:
+			break;
+		}
+		verdict = on_line(l, &line, out);
+		buf_take(in, line.taken);
+	}
+	return verdict;
+}
+
+struct login *
+imap_login_new(const struct login_task *task)
+{
+	struct imap_login *l = mem_alloc(sizeof(*l));
+
+	l->login.proto = task->client->proto;
+	l->login.task = task;
+	buf_init(&l->login.reply, task->facts->server->proxy_buffer);
+	enter(l, GREETING);
+	return &l->login;
+}
+
+void
+imap_login_free(struct login **loginp)
+{
+	if (*loginp == NULL)
+		return;
+	buf_reset(&(*loginp)->reply);
+	mem_free(*loginp);
+	*loginp = NULL;
+}
