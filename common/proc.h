@@ -17,13 +17,13 @@
  */
 void proc_init(int argc, char **argv);
 
-/* "postern: worker process" in ps(1). */
+/* "worker process" shows as "postern: worker process" in ps(1). */
 void proc_title(const char *title);
 
 /*
  * Becomes `uid`, `gid` with the groups of `user` and no others, for good, and then proves
- * it: every way back must fail. Only meaningful as root; as anyone else it checks that
- * nothing needs changing and returns 0. Returns 0, or -1 with errno.
+ * it: every way back must fail. Only meaningful as root; anyone else must be `uid` and `gid`
+ * already. Returns 0, or -1 with errno: EPERM when there is a way back or nothing may change.
  */
 int proc_become(const char *user, uid_t uid, gid_t gid);
 

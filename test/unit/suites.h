@@ -8,6 +8,8 @@
 
 #define UNIT_COMMON(SUITE) \
 	SUITE(mem) \
+	SUITE(sandbox) \
+	SUITE(proc) \
 	SUITE(arena) \
 	SUITE(buf) \
 	SUITE(num) \

@@ -1,0 +1,221 @@
+#include "common/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "test/unit/child.h"
+#include "test/unit/unit.h"
+
+extern char **environ;
+
+/* argv and the environment as the kernel lays them out: one string behind the other. */
+static char block[] = "postern\0-g\0daemon off;\0TZ=UTC\0HOME=/";
+static char *strings[] = { block, block + 8, block + 11, NULL, block + 23, block + 30, NULL };
+
+static int
+write_title(void *title)
+{
+	environ = strings + 4;
+	proc_init(3, strings);
+	proc_title(title);
+	/* The room is used to its last byte and ended there; the environment survives. */
+	if (block[sizeof(block) - 1] != '\0' || strncmp(block, "postern: ", 9) != 0)
+		return 1;
+	if (strcmp(getenv("TZ"), "UTC") != 0 || strcmp(getenv("HOME"), "/") != 0)
+		return 2;
+	return strncmp(block + 9, title, sizeof(block) - 10) == 0 ? 0 : 3;
+}
+
+START_TEST(a_title_takes_the_room_of_the_arguments_and_no_more)
+{
+	static char long_title[] = "a title that is longer than all the arguments and the environment";
+	static char worker[] = "worker process";
+
+	ck_assert_int_eq(child_run(write_title, worker), 0);
+	ck_assert_int_eq(child_run(write_title, long_title), 0);
+}
+END_TEST
+
+static int
+close_others(void *data)
+{
+	/* Unordered, one of them twice, one not open. */
+	static const int keep[] = { 9, 5, 200, 9, 4 };
+	static const int gone[] = { 3, 6, 7, 8, 10, 11, 100 };
+
+	(void)data;
+	for (int fd = 3; fd <= 11; fd++)
+		dup2(STDIN_FILENO, fd);
+	dup2(STDIN_FILENO, 100);
+	proc_close_others(3, keep, sizeof(keep) / sizeof(keep[0]));
+	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
+		if (fcntl(gone[i], F_GETFD) != -1)
+			return gone[i];
+	return fcntl(9, F_GETFD) == -1 || fcntl(5, F_GETFD) == -1 || fcntl(4, F_GETFD) == -1 || fcntl(0, F_GETFD) == -1;
+}
+
+START_TEST(only_the_listed_descriptors_stay)
+{
+	ck_assert_int_eq(child_run(close_others, NULL), 0);
+}
+END_TEST
+
+static int
+hold_standard(void *data)
+{
+	(void)data;
+	close(0);
+	close(2);
+	if (proc_hold_standard() == -1)
+		return 1;
+	if (fcntl(0, F_GETFD) != 0 || fcntl(1, F_GETFD) == -1 || fcntl(2, F_GETFD) != 0)
+		return 2;
+	return write(2, "x", 1) == 1 ? 0 : 3;
+}
+
+START_TEST(closed_standard_descriptors_are_held)
+{
+	ck_assert_int_eq(child_run(hold_standard, NULL), 0);
+}
+END_TEST
+
+static int
+take_signal(void *data)
+{
+	static const int signals[] = { SIGHUP, SIGCHLD };
+	struct signalfd_siginfo info;
+	int fd = proc_signalfd(signals, 2);
+
+	(void)data;
+	if (fd == -1 || (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0 || (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0)
+		return 1;
+	if (read(fd, &info, sizeof(info)) != -1 || errno != EAGAIN)
+		return 2;
+	raise(SIGHUP);
+	raise(SIGPIPE);
+	if (read(fd, &info, sizeof(info)) != sizeof(info) || info.ssi_signo != SIGHUP)
+		return 3;
+	proc_default_signals();
+	raise(SIGPIPE);
+	return 4;
+}
+
+START_TEST(signals_come_by_descriptor_until_they_are_put_back)
+{
+	ck_assert_int_eq(child_run(take_signal, NULL), -SIGPIPE);
+}
+END_TEST
+
+static int
+become(void *account)
+{
+	const struct passwd *pw = account;
+	gid_t groups[8];
+	int count;
+
+	if (setgroups(1, (gid_t[]){ 4242 }) == -1 || proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid) == -1)
+		return 1;
+	if (getuid() != pw->pw_uid || geteuid() != pw->pw_uid || getgid() != pw->pw_gid || getegid() != pw->pw_gid)
+		return 2;
+	count = getgroups(8, groups);
+	for (int i = 0; i < count; i++)
+		if (groups[i] == 4242 || groups[i] == 0)
+			return 3;
+	return setuid(0) == -1 && seteuid(0) == -1 && setgid(0) == -1 ? 0 : 4;
+}
+
+static int
+keep_privileges(void *account)
+{
+	const struct passwd *pw = account;
+
+	/* A saved id of 0 is a way back. */
+	if (setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == -1 || setresuid(pw->pw_uid, pw->pw_uid, 0) == -1)
+		return 1;
+	return proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid) == -1 && errno == EPERM ? 0 : 2;
+}
+
+static int
+become_another(void *account)
+{
+	const struct passwd *pw = account;
+
+	if (proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid) == -1)
+		return 1;
+	if (proc_become("root", 0, 0) == 0 || proc_become("other", pw->pw_uid + 1, pw->pw_gid) == 0)
+		return 2;
+	return proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid);
+}
+
+START_TEST(root_becomes_an_account_for_good)
+{
+	struct passwd *pw = getpwnam("nobody");
+
+	if (geteuid() != 0 || pw == NULL)
+		return;
+	ck_assert_int_eq(child_run(become, pw), 0);
+	ck_assert_int_eq(child_run(keep_privileges, pw), 0);
+	ck_assert_int_eq(child_run(become_another, pw), 0);
+}
+END_TEST
+
+START_TEST(who_is_the_account_already_need_not_change)
+{
+	struct passwd *pw = getpwuid(geteuid());
+
+	ck_assert_ptr_nonnull(pw);
+	ck_assert_int_eq(proc_become(pw->pw_name, geteuid(), getegid()), 0);
+}
+END_TEST
+
+static int
+limit(void *data)
+{
+	struct rlimit got;
+
+	(void)data;
+	if (proc_limit(RLIMIT_NOFILE, -1) == -1 || proc_limit(RLIMIT_NOFILE, 100) == -1)
+		return 1;
+	return getrlimit(RLIMIT_NOFILE, &got) == 0 && got.rlim_cur == 100 && got.rlim_max == 100 ? 0 : 2;
+}
+
+START_TEST(a_limit_is_set_where_one_is_given)
+{
+	ck_assert_int_eq(child_run(limit, NULL), 0);
+}
+END_TEST
+
+START_TEST(signals_have_names)
+{
+	ck_assert_str_eq(proc_signal_name(SIGKILL), "KILL");
+	ck_assert_str_eq(proc_signal_name(SIGCHLD), "CHLD");
+	ck_assert_str_eq(proc_signal_name(0), "unknown");
+	ck_assert_str_eq(proc_signal_name(4000), "unknown");
+}
+END_TEST
+
+Suite *
+proc_suite(void)
+{
+	Suite *suite = suite_create("proc");
+	TCase *tcase = tcase_create("proc");
+
+	tcase_add_test(tcase, a_title_takes_the_room_of_the_arguments_and_no_more);
+	tcase_add_test(tcase, only_the_listed_descriptors_stay);
+	tcase_add_test(tcase, closed_standard_descriptors_are_held);
+	tcase_add_test(tcase, signals_come_by_descriptor_until_they_are_put_back);
+	tcase_add_test(tcase, root_becomes_an_account_for_good);
+	tcase_add_test(tcase, who_is_the_account_already_need_not_change);
+	tcase_add_test(tcase, a_limit_is_set_where_one_is_given);
+	tcase_add_test(tcase, signals_have_names);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}

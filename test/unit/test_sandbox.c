@@ -1,0 +1,236 @@
+#include "config.h"
+
+#include "common/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test/unit/child.h"
+#include "test/unit/unit.h"
+
+#define CANNOT_ENTER 99
+
+/* Arguments of zero harm nothing should one of them get through. */
+static const struct {
+	const char *name;
+	long number;
+} refused[] = {
+	{ "openat",             SYS_openat             },
+	{ "openat2",            SYS_openat2            },
+	{ "open_by_handle_at",  SYS_open_by_handle_at  },
+	{ "name_to_handle_at",  SYS_name_to_handle_at  },
+	{ "execve",             SYS_execve             },
+	{ "execveat",           SYS_execveat           },
+	{ "ptrace",             SYS_ptrace             },
+	{ "mount",              SYS_mount              },
+	{ "umount2",            SYS_umount2            },
+	{ "pivot_root",         SYS_pivot_root         },
+	{ "chroot",             SYS_chroot             },
+	{ "kexec_load",         SYS_kexec_load         },
+	{ "kexec_file_load",    SYS_kexec_file_load    },
+	{ "init_module",        SYS_init_module        },
+	{ "finit_module",       SYS_finit_module       },
+	{ "delete_module",      SYS_delete_module      },
+	{ "bpf",                SYS_bpf                },
+	{ "perf_event_open",    SYS_perf_event_open    },
+	{ "process_vm_readv",   SYS_process_vm_readv   },
+	{ "process_vm_writev",  SYS_process_vm_writev  },
+	{ "pidfd_getfd",        SYS_pidfd_getfd        },
+	{ "unlinkat",           SYS_unlinkat           },
+	{ "renameat2",          SYS_renameat2          },
+	{ "linkat",             SYS_linkat             },
+	{ "symlinkat",          SYS_symlinkat          },
+	{ "mkdirat",            SYS_mkdirat            },
+	{ "mknodat",            SYS_mknodat            },
+	{ "fchmodat",           SYS_fchmodat           },
+	{ "fchmodat2",          452                    },
+	{ "fchownat",           SYS_fchownat           },
+	{ "truncate",           SYS_truncate           },
+	{ "setxattr",           SYS_setxattr           },
+	{ "io_uring_setup",     SYS_io_uring_setup     },
+	{ "userfaultfd",        SYS_userfaultfd        },
+	{ "keyctl",             SYS_keyctl             },
+	{ "unshare",            SYS_unshare            },
+	{ "open_tree",          SYS_open_tree          },
+	{ "fsopen",             SYS_fsopen             },
+#ifdef __x86_64__
+	{ "open",               SYS_open               },
+	{ "creat",              SYS_creat              },
+	{ "unlink",             SYS_unlink             },
+	{ "rename",             SYS_rename             },
+	{ "renameat",           SYS_renameat           },
+	{ "link",               SYS_link               },
+	{ "symlink",            SYS_symlink            },
+	{ "mkdir",              SYS_mkdir              },
+	{ "rmdir",              SYS_rmdir              },
+	{ "mknod",              SYS_mknod              },
+	{ "chmod",              SYS_chmod              },
+	{ "chown",              SYS_chown              },
+	{ "lchown",             SYS_lchown             },
+	{ "uselib",             SYS_uselib             },
+#endif
+};
+
+static int
+call(void *number)
+{
+	if (sandbox_enter() == -1)
+		return CANNOT_ENTER;
+	errno = 0;
+	return syscall(*(long *)number, 0, 0, 0, 0, 0, 0) == -1 ? errno : 0;
+}
+
+START_TEST(a_listed_call_is_refused)
+{
+	long number = refused[_i].number;
+
+	ck_assert_msg(child_run(call, &number) == EACCES, "%s", refused[_i].name);
+}
+END_TEST
+
+static int
+open_in_thread(void *ends)
+{
+	const int *end = ends;
+	char word;
+
+	/* The thread lives before the sandbox and opens after it. */
+	if (read(end[0], &word, 1) != 1)
+		return CANNOT_ENTER;
+	return open("/dev/null", O_RDONLY) == -1 ? errno : 0;
+}
+
+static void *
+thread(void *ends)
+{
+	return (void *)(intptr_t)open_in_thread(ends);
+}
+
+static int
+enter_beside_a_thread(void *data)
+{
+	int ends[2];
+	pthread_t id;
+	void *result;
+
+	(void)data;
+	if (pipe(ends) == -1 || pthread_create(&id, NULL, thread, ends) != 0 || sandbox_enter() == -1)
+		return CANNOT_ENTER;
+	if (write(ends[1], "x", 1) != 1 || pthread_join(id, &result) != 0)
+		return CANNOT_ENTER;
+	return (int)(intptr_t)result;
+}
+
+START_TEST(threads_are_inside_too)
+{
+	ck_assert_int_eq(child_run(enter_beside_a_thread, NULL), EACCES);
+}
+END_TEST
+
+static int
+serve(void *path)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), client, server;
+	char word[4] = "";
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", (const char *)path);
+	if (bind(listener, (struct sockaddr *)&at, sizeof(at)) == -1 || listen(listener, 1) == -1 || sandbox_enter() == -1)
+		return CANNOT_ENTER;
+	client = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (client == -1 || connect(client, (struct sockaddr *)&at, sizeof(at)) == -1)
+		return 1;
+	server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (server == -1 || send(client, "abc", 3, 0) != 3 || recv(server, word, 3, 0) != 3)
+		return 2;
+	return strcmp(word, "abc") == 0 ? 0 : 3;
+}
+
+START_TEST(sockets_work_on_and_paths_can_be_connected_to)
+{
+	char dir[] = "/tmp/postern-sandbox-XXXXXX", path[64];
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/socket", dir);
+	ck_assert_int_eq(child_run(serve, path), 0);
+	unlink(path);
+	rmdir(dir);
+}
+END_TEST
+
+static int
+has_no_new_privileges(void *data)
+{
+	(void)data;
+	return sandbox_enter() == -1 ? CANNOT_ENTER : prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+}
+
+START_TEST(no_program_could_give_privileges_back)
+{
+	ck_assert_int_eq(child_run(has_no_new_privileges, NULL), 1);
+}
+END_TEST
+
+#ifdef __x86_64__
+static int
+call_x32(void *data)
+{
+	(void)data;
+	return sandbox_enter() == -1 ? CANNOT_ENTER : syscall(0x40000000 | SYS_getpid) > 0 ? 1 : 0;
+}
+
+static int
+call_i386(void *data)
+{
+	long result = 20;       /* getpid there */
+
+	(void)data;
+	if (sandbox_enter() == -1)
+		return CANNOT_ENTER;
+	__asm__ volatile("int $0x80" : "+a"(result) : : "memory", "r8", "r9", "r10", "r11");
+	return result > 0 ? 1 : 0;
+}
+
+START_TEST(a_call_of_another_architecture_kills)
+{
+	ck_assert_int_eq(child_run(call_x32, NULL), -SIGSYS);
+	/* A kernel without 32-bit calls sends SIGSEGV before the filter sees one. */
+	ck_assert_int_lt(child_run(call_i386, NULL), 0);
+}
+END_TEST
+#endif
+
+Suite *
+sandbox_suite(void)
+{
+	Suite *suite = suite_create("sandbox");
+	TCase *tcase = tcase_create("sandbox");
+
+	suite_add_tcase(suite, tcase);
+	tcase_add_test(tcase, no_program_could_give_privileges_back);
+	tcase_add_test(tcase, sockets_work_on_and_paths_can_be_connected_to);
+	if (child_in_valgrind())
+		return suite;
+#ifdef __x86_64__
+	tcase_add_test(tcase, a_call_of_another_architecture_kills);
+#endif
+#ifndef POSTERN_SANITIZERS
+	tcase_add_loop_test(tcase, a_listed_call_is_refused, 0, UNIT_COUNT(refused));
+	tcase_add_test(tcase, threads_are_inside_too);
+#else
+	(void)a_listed_call_is_refused;
+	(void)threads_are_inside_too;
+#endif
+	return suite;
+}
