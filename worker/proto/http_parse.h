@@ -29,7 +29,8 @@ struct http_head {
  * Once the whole head stands in `in`: fills *head, calls on_header(ctx, name, value) for
  * each field, in order, names as sent, values trimmed, both NUL-terminated and free of
  * control bytes; takes the head off `in`. HTTP_MORE takes nothing. `in`'s limit bounds
- * the head: a full buf without its end is HTTP_BAD. 1xx heads are skipped.
+ * the head: a full buf without its end is HTTP_BAD. 1xx heads are skipped. After HTTP_BAD
+ * what on_header was told counts for nothing, and head->status is 0 if no status line was read.
  */
 enum http_verdict http_parse_head(struct buf *in, struct http_head *head,
     void (*on_header)(void *ctx, const char *name, const char *value), void *ctx);

@@ -7,4 +7,5 @@ libproto_a_SOURCES = \
 	worker/proto/sasl.h worker/proto/sasl.c \
 	worker/proto/imap_parse.h worker/proto/imap_parse.c \
 	worker/proto/imap.h worker/proto/imap.c \
-	worker/proto/imap_login.h worker/proto/imap_login.c
+	worker/proto/imap_login.h worker/proto/imap_login.c \
+	worker/proto/http_parse.h worker/proto/http_parse.c
