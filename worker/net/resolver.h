@@ -3,7 +3,8 @@
  *
  * The hosts file is read and the c-ares channel is made when the worker starts, since
  * no path can be opened later; after that it is DNS with the system's settings, on the
- * worker's loop. Built on: loop, addr, c-ares.
+ * worker's loop. "localhost" and what ends in ".localhost" never leave this machine
+ * (RFC 6761 section 6.3). Built on: loop, addr, hosts, c-ares.
  */
 #ifndef POSTERN_WORKER_NET_RESOLVER_H
 #define POSTERN_WORKER_NET_RESOLVER_H
@@ -18,7 +19,12 @@ struct resolver_query;
 
 /* NULL with *why, a static text, when c-ares cannot be set up. Call before the sandbox. */
 struct resolver *resolver_new(struct loop *loop, const char **why);
+
+/* Called when every query has been answered or cancelled. */
 void resolver_free(struct resolver **resolverp);
+
+/* Asks these name servers, "192.0.2.1:53,[2001:db8::1]:53", instead of the system's. Returns 0, or -1 for bad text. */
+int resolver_use(struct resolver *resolver, const char *servers);
 
 /*
  * Called once, never from within resolver_ask(): `count` addresses without ports, IPv4

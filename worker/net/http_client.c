@@ -1,0 +1,472 @@
+#include "worker/net/http_client.h"
+
+#include <errno.h>
+
+#include "common/list.h"
+#include "common/mem.h"
+#include "common/must.h"
+#include "common/sock.h"
+#include "worker/net/conn.h"
+
+#define IDLE_MAX 32             /* connections kept */
+#define IDLE_MS 60000           /* for how long */
+#define BODY_MAX 65536          /* bytes skipped for the sake of a connection; making a new one costs less than more */
+#define BODY_MS 5000            /* and the time that its server may take over them */
+#define REFRESH_MS 60000        /* between two look-ups of the server's name */
+#define READ_SIZE 4096          /* an answer fits, so that the read is short and the last */
+
+struct http_client {
+	const struct conf_name *server;         /* borrowed */
+	struct loop *loop;                      /* borrowed */
+	struct resolver *resolver;              /* borrowed */
+	struct endpoint *addresses;             /* owned, as is each */
+	size_t address_count, preferred;        /* `preferred` worked last */
+	struct resolver_query *query;           /* refreshing them */
+	uint64_t refresh_at_ms;
+	struct list busy;                       /* links with a call, or that skip a body */
+	struct list idle;                       /* kept; the last was used last */
+	unsigned idle_count;
+};
+
+enum link_state { LINK_CONNECTING, LINK_SENDING, LINK_HEAD, LINK_BODY, LINK_IDLE };
+
+/* One connection. */
+struct http_link {
+	struct conn conn;
+	struct list node;
+	struct http_client *client;
+	struct http_call *call;         /* NULL in LINK_BODY and LINK_IDLE */
+	enum link_state state;
+	bool kept;                      /* from an earlier call, and silent since: may have died meanwhile */
+	size_t which;                   /* of the client's addresses */
+	struct endpoint peer;
+	size_t sent;                    /* of the request */
+	struct buf in;
+	struct http_head head;
+	struct http_body body;
+	size_t skipped;                 /* of the body */
+	struct loop_timer timer;
+	struct loop_task burial;
+};
+
+static void on_events(struct loop_io *io, uint32_t events);
+static void on_time(struct loop_timer *timer);
+
+static void
+link_bury(struct loop_task *task)
+{
+	struct http_link *link = LIST_ENTRY(task, struct http_link, burial);
+
+	endpoint_reset(&link->peer);
+	mem_free(link);
+}
+
+static struct http_link *
+link_new(struct http_client *client)
+{
+	struct http_link *link = mem_alloc(sizeof(*link));
+
+	link->client = client;
+	link->conn.io.fd = -1;
+	link->timer.on_time = on_time;
+	link->burial.run = link_bury;
+	list_add(&client->busy, &link->node);
+	return link;
+}
+
+/* Ends the connection. The memory stays to the end of the turn: callers up the stack still look at it. */
+static void
+link_close(struct http_link *link)
+{
+	struct http_client *client = link->client;
+
+	if (link->state == LINK_IDLE)
+		client->idle_count--;
+	link->state = LINK_BODY;        /* which nothing will happen to any more */
+	list_remove(&link->node);
+	loop_timer_stop(&link->timer);
+	conn_close(&link->conn, client->loop);
+	buf_reset(&link->in);
+	loop_bury(client->loop, &link->burial);
+}
+
+/* Puts it into the pool. Bytes that may still be there would be taken for the answer to the next request. */
+static void
+link_keep(struct http_link *link)
+{
+	struct http_client *client = link->client;
+
+	if (link->conn.readable || link->in.len > 0) {
+		link_close(link);
+		return;
+	}
+	buf_reset(&link->in);
+	link->state = LINK_IDLE;
+	list_remove(&link->node);
+	list_add(&client->idle, &link->node);
+	loop_timer_set(client->loop, &link->timer, IDLE_MS);
+	if (++client->idle_count > IDLE_MAX)
+		link_close(LIST_ENTRY(client->idle.next, struct http_link, node));
+}
+
+static void
+call_end(struct http_call *call, const struct http_result *result)
+{
+	call->link->call = NULL;
+	call->link = NULL;
+	call->on_end(call->ctx, result);
+}
+
+/* Ends a call that got no answer, and its connection. */
+static void
+link_fail(struct http_link *link, enum http_outcome outcome, int error)
+{
+	struct http_result result = { .outcome = outcome, .peer = &link->peer, .head = &link->head, .error = error };
+
+	link_close(link);
+	call_end(link->call, &result);
+}
+
+static void
+on_addresses(void *ctx, const struct addr *found, size_t count, const char *why)
+{
+	struct http_client *client = ctx;
+
+	(void)why;              /* the old addresses are better than none */
+	client->query = NULL;
+	if (count == 0)
+		return;
+	for (size_t i = 0; i < client->address_count; i++)
+		endpoint_reset(&client->addresses[i]);
+	client->addresses = mem_resize(client->addresses, count * sizeof(client->addresses[0]));
+	for (size_t i = 0; i < count; i++) {
+		client->addresses[i] = (struct endpoint){ .addr = found[i] };
+		client->addresses[i].addr.port = (uint16_t)client->server->port;
+	}
+	client->address_count = count;
+	client->preferred = 0;
+}
+
+static void
+refresh_addresses(struct http_client *client)
+{
+	uint64_t now = loop_now_ms(client->loop);
+
+	if (client->server->host == NULL || client->query != NULL || now < client->refresh_at_ms)
+		return;
+	client->refresh_at_ms = now + REFRESH_MS;
+	client->query = resolver_ask(client->resolver, client->server->host, on_addresses, client);
+}
+
+static int
+link_open(struct http_link *link)
+{
+	struct http_client *client = link->client;
+	bool pending;
+	int fd;
+
+	endpoint_reset(&link->peer);
+	endpoint_copy(&link->peer, &client->addresses[link->which]);
+	if ((fd = sock_connect(&link->peer, &pending)) == -1)
+		return -1;
+	return conn_open(&link->conn, client->loop, fd, pending, on_events);
+}
+
+static void link_connected(struct http_link *link);
+
+/* Turns to the next address, which gets its share of the time; `error` is what the last one said. */
+static void
+link_connect(struct http_link *link, int error)
+{
+	struct http_client *client = link->client;
+	struct http_call *call = link->call;
+
+	conn_close(&link->conn, client->loop);
+	link->state = LINK_CONNECTING;
+	while (call->tried < client->address_count) {
+		link->which = (client->preferred + call->tried++) % client->address_count;
+		if (link_open(link) == -1) {
+			error = errno;
+		} else if (link->conn.connecting) {
+			loop_timer_set(client->loop, &link->timer, call->limit_ms / client->address_count + 1);
+			return;
+		} else {
+			link_connected(link);
+			return;
+		}
+	}
+	link_fail(link, error == ETIMEDOUT ? HTTP_TIMED_OUT : HTTP_UNREACHABLE, error);
+}
+
+/* The connection is gone. That is no news where it may have been gone before we asked. */
+static void
+link_lost(struct http_link *link)
+{
+	if (!link->kept) {
+		link_fail(link, HTTP_CLOSED, 0);
+		return;
+	}
+	link->kept = false;
+	link->call->tried = 0;
+	link_connect(link, 0);
+}
+
+/* Sends what it can. */
+static void
+link_send(struct http_link *link)
+{
+	const struct buf *request = link->call->request;
+
+	while (link->sent < request->len && link->conn.writable) {
+		ssize_t len = conn_send(&link->conn, buf_head(request) + link->sent, request->len - link->sent);
+
+		if (len > 0) {
+			link->sent += (size_t)len;
+		} else if (len == -1 && errno != EAGAIN) {
+			link_lost(link);
+			return;
+		}
+	}
+	if (link->sent < request->len)
+		return;
+	link->state = LINK_HEAD;
+	loop_timer_set(link->client->loop, &link->timer, link->call->limit_ms);
+}
+
+/* Begins to send. The request nearly always leaves in one piece, and then one timer is enough. */
+static void
+link_request(struct http_link *link)
+{
+	link->state = LINK_SENDING;
+	link->sent = 0;
+	buf_reset(&link->in);
+	buf_init(&link->in, link->call->head_max);
+	link_send(link);
+	if (link->state == LINK_SENDING)
+		loop_timer_set(link->client->loop, &link->timer, link->call->limit_ms);
+}
+
+static void
+link_connected(struct http_link *link)
+{
+	if (link->which < link->client->address_count)
+		link->client->preferred = link->which;
+	link_request(link);
+}
+
+/* Reads once, if that is worth it. Returns 1 when bytes came, 0 when none are there, -1 when none will come. */
+static int
+link_read(struct http_link *link)
+{
+	size_t size = buf_left(&link->in) < READ_SIZE ? buf_left(&link->in) : READ_SIZE;
+	ssize_t len;
+
+	if (!link->conn.readable)
+		return 0;
+	len = conn_recv(&link->conn, buf_room(&link->in, size), size);
+	if (len <= 0)
+		return len == -1 && errno == EAGAIN ? 0 : -1;
+	buf_added(&link->in, (size_t)len);
+	return 1;
+}
+
+/* Takes the body off, as far as it is there. */
+static void
+link_skip(struct http_link *link)
+{
+	enum http_verdict verdict;
+	int came = 1;
+
+	do {
+		link->skipped += link->in.len;
+		verdict = http_skip_body(&link->in, &link->head, &link->body);
+		link->skipped -= link->in.len;
+	} while (verdict == HTTP_MORE && link->skipped <= BODY_MAX && (came = link_read(link)) == 1);
+	if (verdict == HTTP_DONE)
+		link_keep(link);
+	else if (verdict == HTTP_BAD || link->skipped > BODY_MAX || came == -1)
+		link_close(link);
+}
+
+/* The head is whole. The connection is seen to first, so that the asker's next call finds it in the pool. */
+static void
+link_answered(struct http_link *link)
+{
+	struct http_result result = { .outcome = HTTP_ANSWERED, .peer = &link->peer, .head = &link->head };
+	struct http_call *call = link->call;
+
+	link->state = LINK_BODY;
+	if (!link->head.keep_alive || link->head.body_len > BODY_MAX) {
+		link_close(link);
+	} else {
+		link->body = (struct http_body){ 0 };
+		link->skipped = 0;
+		loop_timer_set(link->client->loop, &link->timer, BODY_MS);
+		link_skip(link);
+	}
+	call_end(call, &result);
+}
+
+static void
+link_receive(struct http_link *link)
+{
+	enum http_verdict verdict = HTTP_MORE;
+	int came = 1;
+
+	while (verdict == HTTP_MORE && (came = link_read(link)) == 1) {
+		link->kept = false;
+		verdict = http_parse_head(&link->in, &link->head, link->call->on_header, link->call->ctx);
+	}
+	if (verdict == HTTP_DONE)
+		link_answered(link);
+	else if (verdict == HTTP_BAD)
+		link_fail(link, HTTP_GARBLED, 0);
+	else if (came == -1)
+		link_lost(link);
+}
+
+static void
+on_connect_event(struct http_link *link)
+{
+	int error;
+
+	if (!link->conn.writable)
+		return;
+	if ((error = conn_connected(&link->conn)) != 0)
+		link_connect(link, error);
+	else
+		link_connected(link);
+}
+
+/* An answer can begin only after the request has left, so what comes while sending waits. */
+static void
+on_events(struct loop_io *io, uint32_t events)
+{
+	struct http_link *link = LIST_ENTRY(io, struct http_link, conn.io);
+
+	conn_events(&link->conn, events);
+	if (link->state == LINK_CONNECTING)
+		on_connect_event(link);
+	else if (link->state == LINK_SENDING)
+		link_send(link);
+	if (link->state == LINK_HEAD)
+		link_receive(link);
+	else if (link->state == LINK_BODY && conn_is_open(&link->conn))
+		link_skip(link);
+	else if (link->state == LINK_IDLE && link->conn.readable)
+		link_close(link);
+}
+
+static void
+on_time(struct loop_timer *timer)
+{
+	struct http_link *link = LIST_ENTRY(timer, struct http_link, timer);
+
+	switch (link->state) {
+	case LINK_CONNECTING:
+		link_connect(link, ETIMEDOUT);
+		break;
+	case LINK_SENDING:
+	case LINK_HEAD:
+		link_fail(link, HTTP_TIMED_OUT, 0);
+		break;
+	case LINK_BODY:
+	case LINK_IDLE:
+		link_close(link);
+		break;
+	}
+}
+
+struct http_client *
+http_client_new(const struct conf_name *server, struct loop *loop, struct resolver *resolver)
+{
+	struct http_client *client = mem_alloc(sizeof(*client));
+
+	MUST(server->found_count > 0);
+	*client = (struct http_client){
+		.server = server, .loop = loop, .resolver = resolver,
+		.addresses = mem_array(server->found_count, sizeof(client->addresses[0])),
+		.address_count = server->found_count,
+	};
+	for (size_t i = 0; i < server->found_count; i++)
+		endpoint_copy(&client->addresses[i], &server->found[i]);
+	list_init(&client->busy);
+	list_init(&client->idle);
+	return client;
+}
+
+static void
+close_links(struct list *row)
+{
+	LIST_EACH(node, row) {
+		struct http_link *link = LIST_ENTRY(node, struct http_link, node);
+
+		MUST(link->call == NULL);
+		link_close(link);
+	}
+}
+
+void
+http_client_free(struct http_client **clientp)
+{
+	struct http_client *client = *clientp;
+
+	if (client == NULL)
+		return;
+	close_links(&client->busy);
+	close_links(&client->idle);
+	resolver_cancel(&client->query);
+	for (size_t i = 0; i < client->address_count; i++)
+		endpoint_reset(&client->addresses[i]);
+	mem_free(client->addresses);
+	mem_free(client);
+	*clientp = NULL;
+}
+
+void
+http_client_start(struct http_client *client, struct http_call *call)
+{
+	struct http_link *link;
+
+	call->tried = 0;
+	if (list_is_empty(&client->idle)) {
+		link = link_new(client);
+		link->call = call;
+		call->link = link;
+		refresh_addresses(client);
+		link_connect(link, 0);
+		return;
+	}
+	link = LIST_ENTRY(client->idle.prev, struct http_link, node);
+	list_remove(&link->node);
+	list_add(&client->busy, &link->node);
+	client->idle_count--;
+	link->kept = true;
+	link->call = call;
+	call->link = link;
+	link_request(link);
+}
+
+void
+http_client_cancel(struct http_call *call)
+{
+	struct http_link *link = call->link;
+
+	if (link == NULL)
+		return;
+	link->call = NULL;
+	call->link = NULL;
+	link_close(link);
+}
+
+unsigned
+http_client_idle(const struct http_client *client)
+{
+	return client->idle_count;
+}
+
+void
+http_client_shed(struct http_client *client)
+{
+	close_links(&client->idle);
+}
