@@ -53,8 +53,8 @@ auth_free(struct auth **authp)
 	*authp = NULL;
 }
 
-static void
-answer_reset(struct auth_answer *answer)
+void
+auth_answer_reset(struct auth_answer *answer)
 {
 	mem_free_secret(&answer->user);
 	mem_free_secret(&answer->pass);
@@ -69,7 +69,7 @@ request_free(struct auth_request *request)
 {
 	loop_drop(&request->late);
 	request->source->kind->drop(request);
-	answer_reset(&request->answer);
+	auth_answer_reset(&request->answer);
 	mem_free(request);
 }
 
@@ -79,7 +79,7 @@ tell(struct auth_request *request)
 {
 	request->source->kind->drop(request);
 	request->done(request->ctx, &request->answer);
-	answer_reset(&request->answer);
+	auth_answer_reset(&request->answer);
 	mem_free(request);
 }
 

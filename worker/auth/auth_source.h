@@ -66,4 +66,7 @@ void auth_settle(struct auth_request *request, const struct auth_answer *answer)
  */
 void auth_unavailable(struct auth_request *request, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Wipes and frees the strings of an answer that was not settled. */
+void auth_answer_reset(struct auth_answer *answer);
+
 #endif
