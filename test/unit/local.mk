@@ -1,6 +1,6 @@
 # Unit tests: one binary a layer, linked with that layer and those below it, so that an
 # arrow that points upwards does not link. `make unit` runs them alone.
-UNIT_TESTS = test/unit/common
+UNIT_TESTS = test/unit/common test/unit/helper
 UNIT_MAIN = test/unit/unit.h test/unit/suites.h test/unit/unit.c
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 
@@ -16,6 +16,11 @@ test_unit_common_SOURCES = $(UNIT_MAIN) \
 test_unit_common_SOURCES += \
 	test/unit/child.h test/unit/child.c test/unit/test_sandbox.c test/unit/test_proc.c
 test_unit_common_LDADD = libcommon.a $(CHECK_LIBS) $(OPENSSL_LIBS)
+
+test_unit_helper_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_HELPER
+test_unit_helper_SOURCES = $(UNIT_MAIN) \
+	test/unit/test_codec.c test/unit/test_secret.c test/unit/test_passwdfile.c
+test_unit_helper_LDADD = libhelper.a libcommon.a $(CHECK_LIBS) $(CRYPT_LIBS) $(OPENSSL_LIBS)
 
 .PHONY: unit
 unit: $(check_PROGRAMS)

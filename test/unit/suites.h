@@ -18,4 +18,9 @@
 	SUITE(addrset) \
 	SUITE(log)
 
+#define UNIT_HELPER(SUITE) \
+	SUITE(codec) \
+	SUITE(secret) \
+	SUITE(passwdfile)
+
 #endif

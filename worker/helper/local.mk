@@ -1,1 +1,9 @@
 # The helpers: executables of their own, so that postern links neither libcrypt nor PAM nor a database.
+# Of this archive postern itself takes the codec alone.
+noinst_LIBRARIES += libhelper.a
+libhelper_a_SOURCES = \
+	worker/helper/codec.h worker/helper/codec.c \
+	worker/helper/crypthash.h worker/helper/crypthash.c \
+	worker/helper/secret.h worker/helper/secret.c \
+	worker/helper/passwdline.h worker/helper/passwdline.c \
+	worker/helper/passwdfile.h worker/helper/passwdfile.c

@@ -1,0 +1,370 @@
+#include "worker/helper/passwdfile.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "test/unit/unit.h"
+#include "worker/helper/passwdline.h"
+
+static struct passwdfile *
+table_of(const char *text)
+{
+	struct passwdfile *table;
+	unsigned line;
+	const char *why = passwdfile_new(&table, mem_strdup(text), strlen(text), &line);
+
+	ck_assert_msg(why == NULL, "line %u: %s", line, why);
+	return table;
+}
+
+static struct helper_request
+login(const char *user, const char *pass)
+{
+	struct helper_request request = {
+		.method = METHOD_PLAIN, .protocol = PROTOCOL_IMAP, .user = user, .secret = pass, .server_name = "mx",
+	};
+
+	ck_assert_int_eq(addr_parse(&request.client, "192.0.2.7", 9), 0);
+	return request;
+}
+
+/* Asks once; "" for an accepted login, else the reason. `out` may be NULL. */
+static const char *
+ask(const char *text, const struct helper_request *request, struct helper_reply *out)
+{
+	static char reason[200];
+	struct passwdfile *table = table_of(text);
+	struct helper_reply reply;
+
+	passwdfile_answer(table, request, &reply);
+	passwdfile_free(&table);
+	ck_assert(reply.outcome == HELPER_ACCEPTED ? reply.reason == NULL : reply.outcome == HELPER_REFUSED);
+	snprintf(reason, sizeof(reason), "%s", reply.reason != NULL ? reply.reason : "");
+	if (out != NULL)
+		*out = reply;
+	else
+		helper_reply_reset(&reply);
+	return reason;
+}
+
+static const char file[] =
+    "# our users\n"
+    "\n"
+    "alice:{PLAIN}sesame:1000:1000:Alice, of Wonderland:/home/alice:/bin/sh:host=192.0.2.1 port=1143\r\n"
+    "bob:$5$abcdefgh$r9xTl.GUAgtnwCn6sC2SIJ0Wx1zm2nVBxp.PsRt2l6D\n"
+    "a name with blanks:{PLAIN}x y:::::\n"
+    "#carol:{PLAIN}no\n"
+    "Alice:{PLAIN}other case\n"
+    "locked:*\n"
+    "nothing\n"
+    "m\xc3\xbcller@example.org:{PLAIN}p\xc3\xa4ss::::::quota=x userdb_mail=maildir:~/Mail proxy=y destuser=m%%1\n"
+    "last:{PLAIN}one";
+
+static const struct {
+	const char *user, *pass, *reason;
+} logins[] = {
+	{ "alice", "sesame", "" },
+	{ "Alice", "other case", "" },
+	{ "bob", "Geheim 1", "" },
+	{ "a name with blanks", "x y", "" },
+	{ "m\xc3\xbcller@example.org", "p\xc3\xa4ss", "" },
+	{ "last", "one", "" },
+	{ "alice", "Sesame", "wrong password" },
+	{ "alice", "", "wrong password" },
+	{ "bob", "$5$abcdefgh$r9xTl.GUAgtnwCn6sC2SIJ0Wx1zm2nVBxp.PsRt2l6D", "wrong password" },
+	{ "ALICE", "sesame", "unknown user" },
+	{ "alic", "sesame", "unknown user" },
+	{ "alice:{PLAIN}sesame", "", "unknown user" },
+	{ "alice ", "sesame", "unknown user" },
+	{ "#carol", "no", "unknown user" },
+	{ "carol", "no", "unknown user" },
+	{ "nothing\nm\xc3\xbcller@example.org", "p\xc3\xa4ss", "unknown user" },
+	{ "locked", "*", "the user is locked" },
+	{ "nothing", "", "the user is locked" },
+	{ "", "", "no user name" },
+};
+
+START_TEST(who_knows_the_password_is_let_in_and_nobody_else)
+{
+	struct helper_request request = login(logins[_i].user, logins[_i].pass);
+
+	ck_assert_str_eq(ask(file, &request, NULL), logins[_i].reason);
+}
+END_TEST
+
+static const struct {
+	const char *keys, *user, *pass, *host;
+	unsigned port;
+	bool is_unix;
+} backends[] = {
+	{ "", NULL, NULL, NULL, 0, false },
+	{ "host=mail.example.org", NULL, NULL, "mail.example.org", 0, false },
+	{ "host=192.0.2.1 port=1143", NULL, NULL, "192.0.2.1", 1143, false },
+	{ "host=192.0.2.1:1143", NULL, NULL, "192.0.2.1", 1143, false },
+	{ "host=192.0.2.1:1143 port=1144", NULL, NULL, "192.0.2.1", 1144, false },
+	{ "host=2001:db8::1 port=143", NULL, NULL, "2001:db8::1", 143, false },
+	{ "host=[2001:db8::1]:143", NULL, NULL, "2001:db8::1", 143, false },
+	{ "host=unix:/run/dovecot/imap", NULL, NULL, "/run/dovecot/imap", 0, true },
+	{ "user=u2", "u2", NULL, NULL, 0, false },
+	{ "user=u2 destuser=u3", "u3", NULL, NULL, 0, false },
+	{ "pass=pa=ss%%word", NULL, "pa=ss%word", NULL, 0, false },
+	{ "  pass=x   user=y ", "y", "x", NULL, 0, false },
+	{ ":host=not.read", NULL, NULL, NULL, 0, false },
+};
+
+static void
+assert_text(const char *is, const char *ought)
+{
+	if (ought == NULL)
+		ck_assert_ptr_null(is);
+	else
+		ck_assert_str_eq(is, ought);
+}
+
+START_TEST(keys_say_where_the_mail_lives)
+{
+	char *text = mem_printf("u:{PLAIN}p:1:1::/home:/bin/sh:%s\n", backends[_i].keys);
+	struct helper_request request = login("u", "p");
+	struct helper_reply reply;
+
+	ck_assert_str_eq(ask(text, &request, &reply), "");
+	assert_text(reply.user, backends[_i].user);
+	assert_text(reply.pass, backends[_i].pass);
+	assert_text(reply.host, backends[_i].host);
+	ck_assert_uint_eq(reply.port, backends[_i].port);
+	ck_assert(reply.is_unix == backends[_i].is_unix);
+	helper_reply_reset(&reply);
+	mem_free(text);
+}
+END_TEST
+
+static const struct {
+	const char *keys, *client, *reason;
+	enum protocol protocol;
+} places[] = {
+	{ "allow_nets=192.0.2.0/24", "192.0.2.7", "", PROTOCOL_IMAP },
+	{ "allow_nets=198.51.100.1,192.0.2.7", "192.0.2.7", "", PROTOCOL_IMAP },
+	{ "allow_nets=2001:db8::/32,10.0.0.0/8", "2001:db8::9", "", PROTOCOL_IMAP },
+	{ "allow_nets=10.0.0.0/8", "192.0.2.7", "client address is not in \"allow_nets\"", PROTOCOL_IMAP },
+	{ "allow_nets=10.0.0.0/8", NULL, "client address is not in \"allow_nets\"", PROTOCOL_IMAP },
+	{ "allow_nets=10.0.0.0/8,local", NULL, "", PROTOCOL_IMAP },
+	{ "allow_nets=local", "192.0.2.7", "client address is not in \"allow_nets\"", PROTOCOL_IMAP },
+	{ "protocols=imap,smtp", "192.0.2.7", "", PROTOCOL_SMTP },
+	{ "protocols=imap,smtp", "192.0.2.7", "protocol is not in \"protocols\"", PROTOCOL_POP3 },
+	{ "nologin", "192.0.2.7", "the user has \"nologin\"", PROTOCOL_IMAP },
+	{ "nologin=y reason=", "192.0.2.7", "the user has \"nologin\"", PROTOCOL_IMAP },
+};
+
+START_TEST(keys_restrict_who_comes_from_where_by_what)
+{
+	char *text = mem_printf("u:{PLAIN}p::::::%s", places[_i].keys);
+	struct helper_request request = login("u", "p");
+
+	request.protocol = places[_i].protocol;
+	if (places[_i].client == NULL)
+		request.client = (struct addr){ .family = AF_UNIX };
+	else
+		ck_assert_int_eq(addr_parse(&request.client, places[_i].client, strlen(places[_i].client)), 0);
+	ck_assert_str_eq(ask(text, &request, NULL), places[_i].reason);
+	request.secret = "wrong";
+	ck_assert_str_eq(ask(text, &request, NULL), "wrong password");
+	mem_free(text);
+}
+END_TEST
+
+START_TEST(the_reason_of_nologin_is_for_who_knows_the_password)
+{
+	static const char text[] = "u:{PLAIN}p::::::nologin reason=moving_100%%";
+	struct helper_request request = login("u", "p");
+	struct helper_reply reply;
+
+	ask(text, &request, &reply);
+	ck_assert_str_eq(reply.text, "moving_100%");
+	helper_reply_reset(&reply);
+	request.secret = "wrong";
+	ask(text, &request, &reply);
+	ck_assert_ptr_null(reply.text);
+	helper_reply_reset(&reply);
+}
+END_TEST
+
+START_TEST(challenges_need_a_plain_secret_and_reveal_it_for_the_backend)
+{
+	static const char text[] =
+	    "tim:{PLAIN}tanstaaftanstaaf\n"
+	    "tom:{PLAIN}tanstaaftanstaaf::::::pass=other\n"
+	    "sha:{SHA}1ykxWx6qUDosAdXZ7LHE9/yCVAA=\n";
+	struct helper_request request = login("tim", "b913a602c7eda7a495b4e6e7334d3890");
+	struct helper_reply reply;
+
+	request.method = METHOD_CRAM_MD5;
+	request.salt = "<1896.697170952@postoffice.reston.mci.net>";
+	ck_assert_str_eq(ask(text, &request, &reply), "");
+	ck_assert_str_eq(reply.pass, "tanstaaftanstaaf");
+	helper_reply_reset(&reply);
+	request.user = "tom";
+	ck_assert_str_eq(ask(text, &request, &reply), "");
+	ck_assert_str_eq(reply.pass, "other");
+	helper_reply_reset(&reply);
+	request.user = "sha";
+	ck_assert_str_eq(ask(text, &request, NULL),
+	    "the password is stored as a hash, which this method cannot use");
+	request.user = "nobody";
+	ck_assert_str_eq(ask(text, &request, NULL), "unknown user");
+	request.user = "tim";
+	request.method = METHOD_APOP;
+	ck_assert_str_eq(ask(text, &request, NULL), "wrong password");
+	request.salt = request.secret = NULL;
+	ck_assert_str_eq(ask(text, &request, NULL), "wrong password");
+}
+END_TEST
+
+START_TEST(what_no_password_proves_is_refused)
+{
+	struct helper_request request = login("alice", "sesame");
+	char *pass = mem_alloc(SECRET_MAX + 2);
+
+	request.method = METHOD_EXTERNAL;
+	ck_assert_str_eq(ask(file, &request, NULL), "a password file knows only passwords");
+	request.method = METHOD_NONE;
+	ck_assert_str_eq(ask(file, &request, NULL), "a password file knows only passwords");
+	request.method = METHOD_LOGIN;
+	ck_assert_str_eq(ask(file, &request, NULL), "");
+	request.authz = "bob";
+	ck_assert_str_eq(ask(file, &request, NULL), "nobody may act for another user");
+	request.authz = NULL;
+	memset(pass, 'x', SECRET_MAX + 1);
+	request.secret = pass;
+	ck_assert_str_eq(ask(file, &request, NULL), "password too long");
+	request.secret = NULL;
+	ck_assert_str_eq(ask(file, &request, NULL), "wrong password");
+	mem_free(pass);
+}
+END_TEST
+
+static const struct {
+	const char *text, *why;
+	unsigned line;
+} bad[] = {
+	{ "a:{PLAIN}x\nb:{NONE}y\n", "unknown password scheme", 2 },
+	{ "a:{PLAIN}x\n#\n\na:{PLAIN}y\n", "user is there twice", 4 },
+	{ ":{PLAIN}x\n", "no user name", 1 },
+	{ "a:x\n", "not a hash of this password scheme", 1 },
+	{ "a:{PLAIN}x\tb\n", "control character in line", 1 },
+	{ "a:{PLAIN}x\rb\n", "control character in line", 1 },
+	{ "a:{PLAIN}x::::::port=0\n", "invalid port", 1 },
+	{ "a:{PLAIN}x::::::port=65536\n", "invalid port", 1 },
+	{ "a:{PLAIN}x::::::port=12x\n", "invalid port", 1 },
+	{ "a:{PLAIN}x::::::port\n", "a key has no value", 1 },
+	{ "a:{PLAIN}x::::::host=\n", "a key has no value", 1 },
+	{ "a:{PLAIN}x::::::host=a host=b\n", "a key is given twice", 1 },
+	{ "a:{PLAIN}x::::::host=a/b\n", "invalid host", 1 },
+	{ "a:{PLAIN}x::::::user=%u\n", "\"%\" in a value must be written \"%%\"; there are no variables", 1 },
+	{ "a:{PLAIN}x::::::pass=50%\n", "\"%\" in a value must be written \"%%\"; there are no variables", 1 },
+	{ "a:{PLAIN}x::::::allow_nets=10.0.0.0/33\n", "invalid network in \"allow_nets\"", 1 },
+	{ "a:{PLAIN}x::::::allow_nets=10.0.0.0/8,\n", "invalid network in \"allow_nets\"", 1 },
+	{ "a:{PLAIN}x::::::allow_nets=all\n", "invalid network in \"allow_nets\"", 1 },
+	{ "a:{PLAIN}x::::::protocols=imap,http\n", "unknown protocol in \"protocols\"", 1 },
+	{ "a:{PLAIN}x::::::nopassword=y\n", "\"nopassword\" is not supported", 1 },
+	{ "a:{PLAIN}x::::::ssl=yes\n", "\"ssl\" is not supported", 1 },
+};
+
+START_TEST(a_bad_line_refuses_the_file_and_is_named)
+{
+	struct passwdfile *table;
+	unsigned line;
+	const char *why = passwdfile_new(&table, mem_strdup(bad[_i].text), strlen(bad[_i].text), &line);
+
+	ck_assert_msg(why != NULL, "%s was taken", bad[_i].text);
+	ck_assert_str_eq(why, bad[_i].why);
+	ck_assert_uint_eq(line, bad[_i].line);
+	ck_assert_ptr_null(table);
+}
+END_TEST
+
+START_TEST(a_nul_in_the_file_is_a_bad_line)
+{
+	struct passwdfile *table;
+	unsigned line;
+
+	ck_assert_str_eq(passwdfile_new(&table, mem_dup("a:*\nb\0c:*\n", 10), 10, &line), "control character in line");
+	ck_assert_uint_eq(line, 2);
+}
+END_TEST
+
+START_TEST(a_file_cut_anywhere_is_read_within_its_bounds)
+{
+	for (size_t len = 0; len < sizeof(file); len++) {
+		struct helper_request request = login("last", "one");
+		struct helper_reply reply;
+		struct passwdfile *table;
+		unsigned line;
+
+		if (passwdfile_new(&table, mem_dup(file, len), len, &line) != NULL)
+			continue;
+		passwdfile_answer(table, &request, &reply);
+		helper_reply_reset(&reply);
+		passwdfile_free(&table);
+	}
+}
+END_TEST
+
+START_TEST(an_empty_file_has_no_users)
+{
+	struct helper_request request = login("a", "");
+
+	ck_assert_str_eq(ask("", &request, NULL), "unknown user");
+	ck_assert_str_eq(ask("\n\r\n#\n", &request, NULL), "unknown user");
+}
+END_TEST
+
+START_TEST(every_one_of_many_users_is_found)
+{
+	enum { USERS = 20000, LINE = 24 };
+	char *text = mem_alloc(USERS * LINE + 1);
+	struct passwdfile *table;
+
+	for (unsigned i = 0; i < USERS; i++)
+		snprintf(text + i * LINE, LINE + 1, "user%07u:{PLAIN}%04u\n", i, i % 10000);
+	table = table_of(text);
+	ck_assert_uint_eq(passwdfile_count(table), USERS);
+	for (unsigned i = 0; i < USERS; i++) {
+		char user[16], pass[16];
+		struct helper_request request = login(user, pass);
+		struct helper_reply reply;
+
+		snprintf(user, sizeof(user), "user%07u", i);
+		snprintf(pass, sizeof(pass), "%04u", i % 10000);
+		passwdfile_answer(table, &request, &reply);
+		ck_assert_int_eq(reply.outcome, HELPER_ACCEPTED);
+		helper_reply_reset(&reply);
+	}
+	passwdfile_free(&table);
+	mem_free(text);
+}
+END_TEST
+
+#define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
+
+Suite *
+passwdfile_suite(void)
+{
+	Suite *suite = suite_create("passwdfile");
+	TCase *tcase = tcase_create("passwdfile");
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, who_knows_the_password_is_let_in_and_nobody_else, 0, COUNT(logins));
+	tcase_add_loop_test(tcase, keys_say_where_the_mail_lives, 0, COUNT(backends));
+	tcase_add_loop_test(tcase, keys_restrict_who_comes_from_where_by_what, 0, COUNT(places));
+	tcase_add_test(tcase, the_reason_of_nologin_is_for_who_knows_the_password);
+	tcase_add_test(tcase, challenges_need_a_plain_secret_and_reveal_it_for_the_backend);
+	tcase_add_test(tcase, what_no_password_proves_is_refused);
+	tcase_add_loop_test(tcase, a_bad_line_refuses_the_file_and_is_named, 0, COUNT(bad));
+	tcase_add_test(tcase, a_nul_in_the_file_is_a_bad_line);
+	tcase_add_test(tcase, a_file_cut_anywhere_is_read_within_its_bounds);
+	tcase_add_test(tcase, an_empty_file_has_no_users);
+	tcase_add_test(tcase, every_one_of_many_users_is_found);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
