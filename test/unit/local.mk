@@ -1,6 +1,6 @@
 # Unit tests: one binary a layer, linked with that layer and those below it, so that an
 # arrow that points upwards does not link. `make unit` runs them alone.
-UNIT_TESTS = test/unit/common test/unit/helper
+UNIT_TESTS = test/unit/common test/unit/helper test/unit/proto
 UNIT_MAIN = test/unit/unit.h test/unit/suites.h test/unit/unit.c
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 
@@ -21,6 +21,11 @@ test_unit_helper_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_HELPER
 test_unit_helper_SOURCES = $(UNIT_MAIN) \
 	test/unit/test_codec.c test/unit/test_secret.c test/unit/test_passwdfile.c
 test_unit_helper_LDADD = libhelper.a libcommon.a $(CHECK_LIBS) $(CRYPT_LIBS) $(OPENSSL_LIBS)
+
+test_unit_proto_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_PROTO
+test_unit_proto_SOURCES = $(UNIT_MAIN) test/unit/dialogue.h test/unit/dialogue.c \
+	test/unit/test_pop3.c
+test_unit_proto_LDADD = libproto.a libcommon.a $(CHECK_LIBS) $(OPENSSL_LIBS)
 
 .PHONY: unit
 unit: $(check_PROGRAMS)

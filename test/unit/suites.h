@@ -23,4 +23,7 @@
 	SUITE(secret) \
 	SUITE(passwdfile)
 
+#define UNIT_PROTO(SUITE) \
+	SUITE(pop3)
+
 #endif

@@ -9,3 +9,5 @@ libproto_a_SOURCES = \
 	worker/proto/imap.h worker/proto/imap.c \
 	worker/proto/imap_login.h worker/proto/imap_login.c \
 	worker/proto/http_parse.h worker/proto/http_parse.c
+libproto_a_SOURCES += \
+	worker/proto/pop3.h worker/proto/pop3.c worker/proto/pop3_login.h worker/proto/pop3_login.c

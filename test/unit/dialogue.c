@@ -1,0 +1,154 @@
+#include "test/unit/dialogue.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/must.h"
+
+#define TRANSCRIPT_MAX 262144
+
+void
+scene_init(struct scene *scene, enum protocol protocol, unsigned methods, const char **capabilities)
+{
+	memset(scene, 0, sizeof(*scene));
+	scene->server.protocol = protocol;
+	scene->server.name = "mx.example";
+	scene->server.max_errors = 5;
+	scene->server.max_commands = 1000;
+	scene->server.proxy_buffer = 4096;
+	scene->server.protocols[protocol].methods = methods;
+	scene->server.protocols[protocol].capabilities = capabilities;
+	scene->server.protocols[protocol].client_buffer = 4096;
+	addr_parse(&scene->client, "192.0.2.1", 9);
+	scene->facts = (struct facts){
+		.server = &scene->server,
+		.client = &scene->client,
+		.client_host = "[UNAVAILABLE]",
+		.salt = "<1.2@mx.example>",
+	};
+}
+
+static char *
+finish(struct buf *transcript)
+{
+	char *text = mem_strndup(transcript->len > 0 ? buf_head(transcript) : "", transcript->len);
+
+	buf_reset(transcript);
+	return text;
+}
+
+static void
+show_credentials(const struct credentials *c, struct buf *out)
+{
+	static const char *const names[] = { "plain", "login", "apop", "cram-md5", "external", "none" };
+	const char *const parts[] = { c->user, c->pass, c->authz, c->helo, c->mail, c->rcpt };
+	unsigned method = 0;
+
+	while (c->method >> method > 1)
+		method++;
+	buf_printf(out, "{%s", names[method]);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (parts[i] != NULL)
+			buf_printf(out, " %s", parts[i]);
+	buf_add_text(out, "}");
+}
+
+/* False once the dialogue is over. */
+static bool
+play(struct client *client, struct buf *in, struct buf *out, const struct refusal *why, const char *reply)
+{
+	struct buf answer;
+
+	for (;;) {
+		switch (client->proto->input(client, in, out)) {
+		case PROTO_MORE:
+			return true;
+		case PROTO_AGAIN:
+			break;
+		case PROTO_CREDENTIALS:
+			show_credentials(&client->credentials, out);
+			if (why != NULL) {
+				credentials_reset(&client->credentials);
+				if (client->proto->refused(client, why, out) != PROTO_CLOSE)
+					break;
+				buf_add_text(out, "{close}");
+				return false;
+			}
+			buf_init(&answer, PROTO_ROOM);
+			buf_add_text(&answer, reply);
+			client->proto->accepted(client, &answer, out);
+			buf_reset(&answer);
+			return false;
+		case PROTO_STARTTLS:
+			buf_add_text(out, "{starttls}");
+			client->proto->secured(client);
+			break;
+		case PROTO_CLOSE:
+			buf_add_text(out, "{close}");
+			return false;
+		}
+	}
+}
+
+char *
+dialogue_client(const struct proto *proto, const struct scene *scene, const char *said, size_t len, size_t cut,
+    const struct refusal *why, const char *reply)
+{
+	struct client *client = proto->client_new(&scene->facts);
+	struct buf in, out;
+
+	buf_init(&in, scene->server.protocols[scene->server.protocol].client_buffer + len);
+	buf_init(&out, TRANSCRIPT_MAX);
+	proto->greet(client, &out);
+	MUST(buf_add(&in, said, cut) == 0);
+	if (play(client, &in, &out, why, reply)) {
+		MUST(buf_add(&in, said + cut, len - cut) == 0);
+		play(client, &in, &out, why, reply);
+	}
+	proto->client_free(&client);
+	buf_reset(&in);
+	return finish(&out);
+}
+
+static void
+show_verdict(const struct login *login, enum login_verdict verdict, struct buf *out)
+{
+	static const char *const names[] = {
+		[LOGIN_MORE] = "more",
+		[LOGIN_DONE] = "done ",
+		[LOGIN_REFUSED] = "refused ",
+		[LOGIN_UNAVAILABLE] = "unavailable ",
+		[LOGIN_BROKEN] = "broken ",
+		[LOGIN_STARTTLS] = "starttls",
+	};
+
+	buf_printf(out, "{%s", names[verdict]);
+	if (verdict == LOGIN_BROKEN)
+		buf_add_text(out, login->note);
+	else if (verdict != LOGIN_MORE && login->reply.len > 0)
+		buf_add(out, buf_head(&login->reply), login->reply.len);
+	buf_add_text(out, "}");
+}
+
+char *
+dialogue_login(const struct login_task *task, const struct proto *proto, const char *answers, size_t len, size_t cut)
+{
+	struct login *login = proto->login_new(task);
+	enum login_verdict verdict;
+	struct buf in, out;
+
+	buf_init(&in, task->facts->server->proxy_buffer + len);
+	buf_init(&out, TRANSCRIPT_MAX);
+	MUST(buf_add(&in, answers, cut) == 0);
+	verdict = proto->login_input(login, &in, &out);
+	MUST(buf_add(&in, answers + cut, len - cut) == 0);
+	if (verdict == LOGIN_MORE)
+		verdict = proto->login_input(login, &in, &out);
+	show_verdict(login, verdict, &out);
+	if (in.len > 0)
+		buf_add(&out, buf_head(&in), in.len);
+	proto->login_free(&login);
+	buf_reset(&in);
+	return finish(&out);
+}

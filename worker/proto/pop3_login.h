@@ -1,0 +1,19 @@
+/*
+ * pop3_login - the login half of POP3: USER and PASS of RFC 1939 section 7
+ *
+ * The backend's greeting does not tell whether it takes two commands at once, so USER
+ * waits for its answer. The refusals that RFC 2449 and 3206 mark as no fault of the
+ * credentials are LOGIN_UNAVAILABLE. Built on: line, sasl, proto.h.
+ */
+#ifndef POSTERN_WORKER_PROTO_POP3_LOGIN_H
+#define POSTERN_WORKER_PROTO_POP3_LOGIN_H
+
+#include "worker/proto/proto.h"
+
+/* As struct proto has them. */
+struct login *pop3_login_new(const struct login_task *task);
+void pop3_login_free(struct login **loginp);
+enum login_verdict pop3_login_input(struct login *login, struct buf *in, struct buf *out);
+enum login_verdict pop3_login_secured(struct login *login, struct buf *out);
+
+#endif
