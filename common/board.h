@@ -6,7 +6,7 @@
  * the master and the siblings read, and trust nothing they read beyond its being a
  * number. When a slot is taken again its gauges start at zero; its counters go on.
  * The last words of a child stand in its slot, where the master finds them after the
- * death. Built on: must, mem.
+ * death. Built on: must, mem, memfd.
  */
 #ifndef POSTERN_COMMON_BOARD_H
 #define POSTERN_COMMON_BOARD_H
@@ -41,7 +41,10 @@ struct board;
 struct board *board_new(void);
 void board_free(struct board **boardp);
 
-/* The master's: takes a free slot, gauges zero, last words empty. Returns its index, or BOARD_NO_SLOT if all are taken. */
+/*
+ * The master's: takes the lowest free slot, gauges zero, last words empty. Returns its index,
+ * or BOARD_NO_SLOT if all are taken. Releasing leaves the counters and the last words.
+ */
 uint32_t board_take(struct board *board, enum board_kind kind, uint32_t generation);
 void board_release(struct board *board, uint32_t slot);
 
@@ -51,8 +54,9 @@ struct board_slot *board_slot(struct board *board, uint32_t slot);
 uint64_t board_next_connection(struct board *board);
 
 /*
- * What the accepting workers of `generation` hold on average, in sessions, and how
- * many such workers there are. For balanced accepting.
+ * What the accepting workers of `generation` (neither draining nor paused) hold on
+ * average, in sessions, rounded down, and how many such workers there are. For balanced
+ * accepting.
  */
 uint32_t board_mean_sessions(struct board *board, uint32_t generation, uint32_t *workers);
 

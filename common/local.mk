@@ -16,3 +16,4 @@ libcommon_a_SOURCES += common/sock.h common/sock.c
 libcommon_a_SOURCES += common/log.h common/log.c
 libcommon_a_SOURCES += common/sandbox.h common/sandbox.c
 libcommon_a_SOURCES += common/proc.h common/proc.c
+libcommon_a_SOURCES += common/memfd.h common/memfd.c common/board.h common/board.c

@@ -10,6 +10,8 @@
 	SUITE(mem) \
 	SUITE(sandbox) \
 	SUITE(proc) \
+	SUITE(memfd) \
+	SUITE(board) \
 	SUITE(arena) \
 	SUITE(buf) \
 	SUITE(num) \
