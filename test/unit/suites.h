@@ -26,6 +26,10 @@
 	SUITE(passwdfile)
 
 #define UNIT_PROTO(SUITE) \
+	SUITE(proto) \
+	SUITE(line) \
+	SUITE(quote) \
+	SUITE(sasl) \
 	SUITE(pop3)
 
 #endif
