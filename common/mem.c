@@ -24,7 +24,11 @@ mem_alloc(size_t size)
 void *
 mem_array(size_t count, size_t size)
 {
-	return checked(calloc(count > 0 ? count : 1, size > 0 ? size : 1));
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes))
+		must_die("out of memory");
+	return mem_alloc(bytes);
 }
 
 void *
