@@ -59,10 +59,10 @@ START_TEST(a_list_keeps_order_and_ends_with_null)
 		snprintf(text, sizeof(text), "%u", i);
 		arena_append(arena, &list, arena_strdup(arena, text));
 		arena_alloc(arena, 1);
-		for (unsigned k = 0; k <= i; k++)
-			ck_assert_uint_eq(strtoul(list[k], NULL, 10), k);
 		ck_assert_ptr_null(list[i + 1]);
 	}
+	for (unsigned i = 0; i < 300; i++)
+		ck_assert_uint_eq(strtoul(list[i], NULL, 10), i);
 	arena_free(&arena);
 }
 END_TEST
