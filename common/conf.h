@@ -146,7 +146,7 @@ struct conf_draft;
 enum conf_affinity { AFFINITY_NONE, AFFINITY_AUTO, AFFINITY_MASKS };
 
 struct conf {
-	struct arena *arena;            /* owned: everything here */
+	struct arena *arena;            /* owned: everything here, this struct and the paths of endpoints too */
 	/* main */
 	bool daemon, master_process;
 	const char *pid_path;
@@ -170,7 +170,7 @@ struct conf {
 	unsigned worker_connections;
 	bool multi_accept;
 	unsigned epoll_events;
-	struct addrset *debug_connections;
+	struct addrset *debug_connections;              /* owned, the one thing outside the arena */
 	/* lists, NULL-ended arrays of pointers; counts beside them */
 	struct server **servers;
 	size_t server_count;
@@ -189,7 +189,7 @@ struct conf {
 	struct conf_draft *draft;       /* what conf_load() leaves for conf_check() */
 };
 
-/* Frees all of it, addrsets included; does not close descriptors. */
+/* Wipes and frees all of it, addrsets included, and leaves NULL; does not close descriptors. NULL is fine. */
 void conf_free(struct conf **confp);
 
 #endif

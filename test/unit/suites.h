@@ -18,7 +18,8 @@
 	SUITE(base64) \
 	SUITE(addr) \
 	SUITE(addrset) \
-	SUITE(log)
+	SUITE(log) \
+	SUITE(conf)
 
 #define UNIT_HELPER(SUITE) \
 	SUITE(codec) \
