@@ -1,0 +1,51 @@
+# Fuzz targets: one a parser, test/fuzz/fuzz_MODULE.c with its corpus, text files where it
+# can be, in test/fuzz/corpus/MODULE/. With --enable-fuzzing (needs CC=clang) they are
+# libFuzzer's and `make fuzz FUZZ_SECONDS=30` runs each for that time; what it finds goes to
+# test/fuzz/found/ in the build tree. Else they are checks that run over their corpora.
+# A new target is three lines and a folder.
+FUZZ_TARGETS =
+FUZZ_SECONDS = 30
+
+FUZZ_TARGETS += test/fuzz/fuzz_num
+test_fuzz_fuzz_num_SOURCES = test/fuzz/fuzz_num.c $(FUZZ_MAIN)
+test_fuzz_fuzz_num_LDADD = libcommon.a $(FUZZ_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_base64
+test_fuzz_fuzz_base64_SOURCES = test/fuzz/fuzz_base64.c $(FUZZ_MAIN)
+test_fuzz_fuzz_base64_LDADD = libcommon.a $(FUZZ_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_addr
+test_fuzz_fuzz_addr_SOURCES = test/fuzz/fuzz_addr.c $(FUZZ_MAIN)
+test_fuzz_fuzz_addr_LDADD = libcommon.a $(FUZZ_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_log
+test_fuzz_fuzz_log_SOURCES = test/fuzz/fuzz_log.c $(FUZZ_MAIN)
+test_fuzz_fuzz_log_LDADD = libcommon.a $(FUZZ_LIBS)
+
+check_PROGRAMS += $(FUZZ_TARGETS)
+EXTRA_DIST += test/fuzz/corpus
+
+.PHONY: fuzz
+if FUZZING
+FUZZ_MAIN = test/fuzz/fuzz.h
+fuzz: $(FUZZ_TARGETS)
+	@for target in $(FUZZ_TARGETS); do \
+		module=$${target##*/fuzz_}; \
+		found=test/fuzz/found/$$module; \
+		echo "  FUZZ     $$module"; \
+		$(MKDIR_P) $$found && \
+		./$$target -verbosity=0 -timeout=10 -max_total_time=$(FUZZ_SECONDS) \
+			-artifact_prefix=test/fuzz/found/$$module- \
+			$$found $(srcdir)/test/fuzz/corpus/$$module || exit 1; \
+	done
+else
+FUZZ_MAIN = test/fuzz/fuzz.h test/fuzz/replay.c
+TESTS += $(FUZZ_TARGETS)
+fuzz:
+	@echo "make fuzz: configure with --enable-fuzzing CC=clang first" >&2; exit 1
+endif
+
+clean-local: clean-fuzz
+clean-fuzz:
+	rm -rf test/fuzz/found
+.PHONY: clean-fuzz
