@@ -6,8 +6,8 @@
  * descriptor to send on. inotify reports what is renamed over the file or has been
  * closed by its writer; because symbolic links may lead anywhere, and directories may be
  * replaced, every file is also looked at every two seconds, and a change that nobody
- * announced counts once it has come to rest. Bursts are told once. What cannot be opened
- * is logged, and the last descriptor stays the last word. Built on: list, log, loop, mem.
+ * announced counts once it has come to rest. Bursts are told once. Of a file that has gone,
+ * or cannot be opened, the last descriptor stays the last word. Built on: list, log, loop, mem.
  */
 #ifndef POSTERN_MASTER_FEED_H
 #define POSTERN_MASTER_FEED_H
@@ -32,7 +32,10 @@ void feed_free(struct feed **feedp);
  */
 int feed_open(const char *path, enum log_level level);
 
-/* Tells of every change of `path` from now on; `path` is copied and need not exist yet. */
+/*
+ * Tells of every change of `path`, which is absolute and copied, from now on: an owner that
+ * needs the present file opens it after this. It need not exist yet.
+ */
 struct feed_watch *feed_watch(struct feed *feed, const char *path, feed_callback *changed, void *ctx);
 
 /* No callback comes any more; may be called from within one. NULL is fine; leaves NULL. */

@@ -1,6 +1,7 @@
 # master/: everything that runs as root. libmaster.a leaves main.c out, so that tests can link it.
 noinst_LIBRARIES += libmaster.a
 libmaster_a_SOURCES =
+libmaster_a_SOURCES += master/feed.h master/feed.c
 
 sbin_PROGRAMS += postern
 postern_SOURCES = master/main.c

@@ -33,4 +33,7 @@
 	SUITE(sasl) \
 	SUITE(pop3)
 
+#define UNIT_MASTER(SUITE) \
+	SUITE(feed)
+
 #endif
