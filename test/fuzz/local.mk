@@ -22,6 +22,10 @@ FUZZ_TARGETS += test/fuzz/fuzz_log
 test_fuzz_fuzz_log_SOURCES = test/fuzz/fuzz_log.c $(FUZZ_MAIN)
 test_fuzz_fuzz_log_LDADD = libcommon.a $(FUZZ_LIBS)
 
+FUZZ_TARGETS += test/fuzz/fuzz_http_parse
+test_fuzz_fuzz_http_parse_SOURCES = test/fuzz/fuzz_http_parse.c $(FUZZ_MAIN)
+test_fuzz_fuzz_http_parse_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
+
 check_PROGRAMS += $(FUZZ_TARGETS)
 EXTRA_DIST += test/fuzz/corpus
 

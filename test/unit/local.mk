@@ -1,6 +1,6 @@
 # Unit tests: one binary a layer, linked with that layer and those below it, so that an
 # arrow that points upwards does not link. `make unit` runs them alone.
-UNIT_TESTS = test/unit/common test/unit/helper test/unit/proto test/unit/master
+UNIT_TESTS = test/unit/common test/unit/helper test/unit/proto test/unit/master test/unit/net
 UNIT_MAIN = test/unit/unit.h test/unit/suites.h test/unit/unit.c
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 
@@ -28,12 +28,19 @@ test_unit_proto_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_PROTO
 test_unit_proto_SOURCES = $(UNIT_MAIN) test/unit/dialogue.h test/unit/dialogue.c \
 	test/unit/test_proto.c test/unit/test_line.c test/unit/test_quote.c test/unit/test_sasl.c \
 	test/unit/test_pop3.c
+test_unit_proto_SOURCES += test/unit/test_http_parse.c
 test_unit_proto_LDADD = libproto.a libcommon.a $(CHECK_LIBS) $(OPENSSL_LIBS)
 
 test_unit_master_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_MASTER
 test_unit_master_SOURCES = $(UNIT_MAIN) \
 	test/unit/test_feed.c
 test_unit_master_LDADD = libmaster.a libcommon.a $(CHECK_LIBS) $(CONFUSE_LIBS) $(OPENSSL_LIBS)
+
+test_unit_net_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_NET
+test_unit_net_SOURCES = $(UNIT_MAIN) \
+	test/unit/clock.h test/unit/clock.c test/unit/scripted.h test/unit/scripted.c \
+	test/unit/test_http_client.c
+test_unit_net_LDADD = libnet.a libproto.a libcommon.a $(CHECK_LIBS) $(CARES_LIBS) $(OPENSSL_LIBS)
 
 .PHONY: unit
 unit: $(check_PROGRAMS)

@@ -31,7 +31,11 @@
 	SUITE(line) \
 	SUITE(quote) \
 	SUITE(sasl) \
-	SUITE(pop3)
+	SUITE(pop3) \
+	SUITE(http_parse)
+
+#define UNIT_NET(SUITE) \
+	SUITE(http_client)
 
 #define UNIT_MASTER(SUITE) \
 	SUITE(feed)

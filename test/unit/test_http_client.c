@@ -1,0 +1,510 @@
+#include "worker/net/http_client.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "test/unit/clock.h"
+#include "test/unit/scripted.h"
+#include "test/unit/unit.h"
+
+#define LIMIT_MS 1000
+#define EMPTY "HTTP/1.1 200 OK\r\nAuth-Status: OK\r\nContent-Length: 0\r\n\r\n"
+#define STEPS(steps) steps, UNIT_COUNT(steps)
+
+static struct loop *loop;
+static struct scripted *server;
+static struct conf_name name;
+static struct http_client *client;
+
+/* One call and what became of it. */
+struct asked {
+	struct http_call call;
+	struct buf request;
+	unsigned ended;
+	enum http_outcome outcome;
+	unsigned status;
+	char headers[256];
+	struct asked *then;     /* asked from within on_end */
+};
+
+static void
+on_header(void *ctx, const char *field, const char *value)
+{
+	struct asked *asked = ctx;
+	size_t len = strlen(asked->headers);
+
+	snprintf(asked->headers + len, sizeof(asked->headers) - len, "%s=%s;", field, value);
+}
+
+static void
+on_end(void *ctx, const struct http_result *result)
+{
+	struct asked *asked = ctx;
+
+	asked->ended++;
+	asked->outcome = result->outcome;
+	asked->status = result->head->status;
+	ck_assert_ptr_null(asked->call.link);
+	if (asked->then != NULL)
+		http_client_start(client, &asked->then->call);
+}
+
+static void
+prepare(struct asked *asked)
+{
+	*asked = (struct asked){ .ended = 0 };
+	buf_init(&asked->request, 65536);
+	buf_add_text(&asked->request, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+	asked->call = (struct http_call){
+		.request = &asked->request, .head_max = 1024, .limit_ms = LIMIT_MS,
+		.on_header = on_header, .on_end = on_end, .ctx = asked,
+	};
+}
+
+static void
+start(struct asked *asked)
+{
+	prepare(asked);
+	http_client_start(client, &asked->call);
+}
+
+static void
+finish(struct asked *asked)
+{
+	while (asked->ended == 0)
+		loop_turn(loop, -1);
+	buf_reset(&asked->request);
+}
+
+/* Lets everything happen that can happen by itself. */
+static void
+settle(void)
+{
+	for (int i = 0; i < 10; i++)
+		loop_turn(loop, 0);
+}
+
+static enum http_outcome
+ask(void)
+{
+	struct asked asked;
+
+	start(&asked);
+	finish(&asked);
+	ck_assert_uint_eq(asked.ended, 1);
+	return asked.outcome;
+}
+
+static void
+serve(const struct scripted_step *steps, int count)
+{
+	server = scripted_new(loop, steps, (size_t)count);
+	name = (struct conf_name){ .text = "x", .found = mem_alloc(sizeof(struct endpoint)), .found_count = 1 };
+	endpoint_copy(name.found, scripted_at(server));
+	client = http_client_new(&name, loop, NULL);
+}
+
+static void
+setup(void)
+{
+	loop = loop_new(64);
+}
+
+static void
+teardown(void)
+{
+	http_client_free(&client);
+	if (server != NULL)
+		scripted_free(&server);
+	loop_turn(loop, 0);
+	mem_free(name.found);
+	loop_free(&loop);
+}
+
+START_TEST(a_connection_is_kept_and_used_again)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+
+	serve(STEPS(steps));
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	ck_assert_uint_eq(scripted_requests(server), 5);
+	ck_assert_uint_eq(scripted_connections(server), 1);
+	ck_assert_uint_eq(http_client_idle(client), 1);
+}
+END_TEST
+
+START_TEST(an_answer_counts_however_it_is_cut)
+{
+	static const char reply[] = "HTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+
+	for (size_t cut = 1; cut < sizeof(reply) - 1; cut++) {
+		struct scripted_step step = { .reply = reply, .cut = cut };
+		struct asked asked;
+
+		setup();
+		serve(&step, 1);
+		for (int i = 0; i < 2; i++) {
+			start(&asked);
+			finish(&asked);
+			ck_assert_int_eq(asked.outcome, HTTP_ANSWERED);
+			ck_assert_str_eq(asked.headers, "A=b;Transfer-Encoding=chunked;");
+			settle();
+		}
+		ck_assert_uint_eq(scripted_connections(server), 1);
+		ck_assert_msg(http_client_idle(client) == 1, "cut at %zu", cut);
+		teardown();
+	}
+	setup();
+}
+END_TEST
+
+START_TEST(the_blank_line_is_enough)
+{
+	static const struct scripted_step steps[] = {
+		{ .reply = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab" },
+		{ .reply = "HTTP/1.1 200 OK\r\n\r\n" },
+		{ .reply = "HTTP/1.0 200 OK\r\n\r\n" },
+	};
+
+	serve(STEPS(steps));
+	for (int i = 0; i < UNIT_COUNT(steps); i++) {
+		ck_assert_int_eq(ask(), HTTP_ANSWERED);
+		ck_assert_uint_eq(http_client_idle(client), 0);
+	}
+	ck_assert_uint_eq(scripted_connections(server), 3);
+}
+END_TEST
+
+START_TEST(a_body_that_does_not_come_costs_the_connection)
+{
+	static const struct scripted_step steps[] = { { .reply = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab" } };
+
+	serve(STEPS(steps));
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	settle();
+	ck_assert_uint_eq(scripted_open(server), 1);
+	clock_skip_ms(10000);
+	settle();
+	ck_assert_uint_eq(scripted_open(server), 0);
+}
+END_TEST
+
+START_TEST(a_body_too_long_to_skip_costs_the_connection)
+{
+	static const struct scripted_step steps[] = { { .reply = "HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n" } };
+
+	serve(STEPS(steps));
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	settle();
+	ck_assert_uint_eq(scripted_open(server), 0);
+}
+END_TEST
+
+/* Longer than one read, so that the body is there before anybody looks for it. */
+START_TEST(a_long_answer_that_is_there_at_once_keeps_the_connection)
+{
+	struct scripted_step step = { .reply = mem_printf("HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n%020000d", 0) };
+
+	serve(&step, 1);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(ask(), HTTP_ANSWERED);
+		settle();
+	}
+	ck_assert_uint_eq(scripted_connections(server), 1);
+	mem_free((char *)(uintptr_t)step.reply);
+}
+END_TEST
+
+START_TEST(a_server_that_closes_is_asked_on_a_new_connection)
+{
+	static const struct scripted_step steps[] = {
+		{ .reply = "HTTP/1.0 200 OK\r\nA: b\r\n\r\nbody", .close = true },
+	};
+
+	serve(STEPS(steps));
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	ck_assert_uint_eq(scripted_connections(server), 3);
+	settle();
+	ck_assert_uint_eq(scripted_open(server), 0);
+}
+END_TEST
+
+START_TEST(a_kept_connection_that_closes_is_dropped)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+
+	serve(STEPS(steps));
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	scripted_hang_up(server);
+	settle();
+	ck_assert_uint_eq(http_client_idle(client), 0);
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	ck_assert_uint_eq(scripted_connections(server), 2);
+}
+END_TEST
+
+START_TEST(a_request_on_a_connection_that_had_died_is_sent_again)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+
+	serve(STEPS(steps));
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	scripted_hang_up(server);       /* which the client has had no turn to notice */
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	ck_assert_uint_eq(scripted_connections(server), 2);
+	ck_assert_uint_eq(scripted_requests(server), 2);
+}
+END_TEST
+
+START_TEST(a_request_is_sent_again_only_once)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY }, { .close = true } };
+
+	serve(STEPS(steps));
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	ck_assert_int_eq(ask(), HTTP_CLOSED);
+	ck_assert_uint_eq(scripted_requests(server), 3);
+}
+END_TEST
+
+START_TEST(a_request_whose_answer_had_begun_is_not_sent_again)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY }, { .reply = "H", .close = true } };
+
+	serve(STEPS(steps));
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	ck_assert_int_eq(ask(), HTTP_CLOSED);
+	ck_assert_uint_eq(scripted_requests(server), 2);
+}
+END_TEST
+
+START_TEST(what_is_said_unasked_never_answers_a_request)
+{
+	static const struct scripted_step steps[] = {
+		{ .reply = EMPTY "HTTP/1.1 500 unasked\r\nContent-Length: 0\r\n\r\n" }, { .reply = EMPTY },
+	};
+	struct asked asked;
+
+	serve(STEPS(steps));
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	ck_assert_uint_eq(http_client_idle(client), 0);
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	scripted_say(server, "HTTP/1.1 500 unasked\r\nContent-Length: 0\r\n\r\n");
+	settle();
+	ck_assert_uint_eq(http_client_idle(client), 0);
+	start(&asked);
+	finish(&asked);
+	ck_assert_uint_eq(asked.status, 200);
+	ck_assert_uint_eq(scripted_connections(server), 3);
+}
+END_TEST
+
+START_TEST(rubbish_is_told_from_a_bad_header)
+{
+	static const struct scripted_step steps[] = {
+		{ .reply = "220 mail.example.com ESMTP\r\n\r\n" }, { .reply = "HTTP/1.1 200 OK\r\nno header\r\n\r\n" },
+	};
+	struct asked asked;
+
+	serve(STEPS(steps));
+	start(&asked);
+	finish(&asked);
+	ck_assert_int_eq(asked.outcome, HTTP_GARBLED);
+	ck_assert_uint_eq(asked.status, 0);
+	start(&asked);
+	finish(&asked);
+	ck_assert_int_eq(asked.outcome, HTTP_GARBLED);
+	ck_assert_uint_eq(asked.status, 200);
+	ck_assert_uint_eq(http_client_idle(client), 0);
+}
+END_TEST
+
+START_TEST(silence_ends_at_the_limit)
+{
+	static const struct scripted_step steps[] = { { .reply = NULL }, { .reply = "HTTP/1.1 200 OK\r\nA: " } };
+	struct asked asked;
+
+	serve(STEPS(steps));
+	for (int i = 0; i < UNIT_COUNT(steps); i++) {
+		start(&asked);
+		settle();
+		ck_assert_uint_eq(asked.ended, 0);
+		clock_skip_ms(LIMIT_MS + 100);
+		finish(&asked);
+		ck_assert_int_eq(asked.outcome, HTTP_TIMED_OUT);
+	}
+	settle();
+	ck_assert_uint_eq(scripted_open(server), 0);
+}
+END_TEST
+
+START_TEST(a_kept_connection_is_closed_in_the_end)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+
+	serve(STEPS(steps));
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	clock_skip_ms(61000);
+	settle();
+	ck_assert_uint_eq(http_client_idle(client), 0);
+	ck_assert_uint_eq(scripted_open(server), 0);
+}
+END_TEST
+
+START_TEST(no_more_connections_are_kept_than_32)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+	struct asked asked[40];
+
+	serve(STEPS(steps));
+	for (int i = 0; i < UNIT_COUNT(asked); i++)
+		start(&asked[i]);
+	for (int i = 0; i < UNIT_COUNT(asked); i++)
+		finish(&asked[i]);
+	ck_assert_uint_eq(scripted_connections(server), 40);
+	ck_assert_uint_eq(http_client_idle(client), 32);
+	http_client_shed(client);
+	ck_assert_uint_eq(http_client_idle(client), 0);
+	settle();
+	ck_assert_uint_eq(scripted_open(server), 0);
+}
+END_TEST
+
+START_TEST(a_cancelled_call_is_never_heard_of)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+	struct asked asked;
+
+	serve(STEPS(steps));
+	for (int turns = 0; turns < 3; turns++) {
+		start(&asked);
+		for (int i = 0; i < turns; i++)
+			loop_turn(loop, 0);
+		if (asked.ended == 0) {
+			http_client_cancel(&asked.call);
+			settle();
+			ck_assert_uint_eq(asked.ended, 0);
+		}
+		http_client_cancel(&asked.call);
+		buf_reset(&asked.request);
+		http_client_shed(client);
+	}
+	settle();
+	ck_assert_uint_eq(scripted_open(server), 0);
+}
+END_TEST
+
+START_TEST(the_asker_may_ask_again_on_the_same_connection_at_once)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+	struct asked first, second;
+
+	serve(STEPS(steps));
+	prepare(&second);
+	prepare(&first);
+	first.then = &second;
+	http_client_start(client, &first.call);
+	finish(&first);
+	finish(&second);
+	ck_assert_uint_eq(scripted_connections(server), 1);
+}
+END_TEST
+
+/* A port that nobody listens on: it was free a moment ago. */
+static struct endpoint
+nowhere(void)
+{
+	struct scripted *gone = scripted_new(loop, NULL, 0);
+	struct endpoint at = *scripted_at(gone);
+
+	scripted_free(&gone);
+	return at;
+}
+
+START_TEST(an_address_that_refuses_is_passed_over_and_remembered)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY, .close = true } };
+
+	serve(STEPS(steps));
+	http_client_free(&client);
+	name.found = mem_resize(name.found, 3 * sizeof(struct endpoint));
+	name.found[2] = name.found[0];
+	name.found[0] = nowhere();
+	name.found[1] = (struct endpoint){ .addr.family = AF_UNIX, .path = (char *)(uintptr_t)"/nonexistent/socket" };
+	name.found_count = 3;
+	client = http_client_new(&name, loop, NULL);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	name.found[2] = name.found[1];
+}
+END_TEST
+
+START_TEST(when_all_addresses_refuse_it_is_unreachable)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+
+	serve(STEPS(steps));
+	http_client_free(&client);
+	name.found[0] = nowhere();
+	client = http_client_new(&name, loop, NULL);
+	ck_assert_int_eq(ask(), HTTP_UNREACHABLE);
+}
+END_TEST
+
+START_TEST(a_request_longer_than_the_socket_takes_is_sent_whole)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+	static char filling[1 << 19];
+	struct asked asked;
+
+	serve(STEPS(steps));
+	memset(filling, 'x', sizeof(filling));
+	prepare(&asked);
+	buf_reset(&asked.request);
+	buf_init(&asked.request, 1 << 20);
+	buf_add_text(&asked.request, "GET / HTTP/1.1\r\nX: ");
+	buf_add(&asked.request, filling, sizeof(filling));
+	buf_add_text(&asked.request, "\r\n\r\n");
+	http_client_start(client, &asked.call);
+	while (asked.ended == 0)
+		loop_turn(loop, -1);
+	ck_assert_int_eq(asked.outcome, HTTP_ANSWERED);
+	ck_assert_uint_eq(strlen(scripted_request(server)), asked.request.len);
+	buf_reset(&asked.request);
+}
+END_TEST
+
+Suite *
+http_client_suite(void)
+{
+	Suite *suite = suite_create("http_client");
+	TCase *tcase = tcase_create("http_client");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, a_connection_is_kept_and_used_again);
+	tcase_add_test(tcase, an_answer_counts_however_it_is_cut);
+	tcase_add_test(tcase, the_blank_line_is_enough);
+	tcase_add_test(tcase, a_body_that_does_not_come_costs_the_connection);
+	tcase_add_test(tcase, a_body_too_long_to_skip_costs_the_connection);
+	tcase_add_test(tcase, a_long_answer_that_is_there_at_once_keeps_the_connection);
+	tcase_add_test(tcase, a_server_that_closes_is_asked_on_a_new_connection);
+	tcase_add_test(tcase, a_kept_connection_that_closes_is_dropped);
+	tcase_add_test(tcase, a_request_on_a_connection_that_had_died_is_sent_again);
+	tcase_add_test(tcase, a_request_is_sent_again_only_once);
+	tcase_add_test(tcase, a_request_whose_answer_had_begun_is_not_sent_again);
+	tcase_add_test(tcase, what_is_said_unasked_never_answers_a_request);
+	tcase_add_test(tcase, rubbish_is_told_from_a_bad_header);
+	tcase_add_test(tcase, silence_ends_at_the_limit);
+	tcase_add_test(tcase, a_kept_connection_is_closed_in_the_end);
+	tcase_add_test(tcase, no_more_connections_are_kept_than_32);
+	tcase_add_test(tcase, a_cancelled_call_is_never_heard_of);
+	tcase_add_test(tcase, the_asker_may_ask_again_on_the_same_connection_at_once);
+	tcase_add_test(tcase, an_address_that_refuses_is_passed_over_and_remembered);
+	tcase_add_test(tcase, when_all_addresses_refuse_it_is_unreachable);
+	tcase_add_test(tcase, a_request_longer_than_the_socket_takes_is_sent_whole);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
