@@ -10,4 +10,6 @@ libproto_a_SOURCES = \
 	worker/proto/imap_login.h worker/proto/imap_login.c \
 	worker/proto/http_parse.h worker/proto/http_parse.c
 libproto_a_SOURCES += \
-	worker/proto/pop3.h worker/proto/pop3.c worker/proto/pop3_login.h worker/proto/pop3_login.c
+	worker/proto/pop3.h worker/proto/pop3.c worker/proto/pop3_login.h worker/proto/pop3_login.c \
+	worker/proto/smtp_words.h worker/proto/smtp_words.c worker/proto/smtp.h worker/proto/smtp.c \
+	worker/proto/smtp_login.h worker/proto/smtp_login.c

@@ -8,7 +8,8 @@
  * (RFC 5321 section 4.1.1.4), BDAT by its count (RFC 3030). Commands that the gate does
  * not know never reach the backend: it trusts us, and XCLIENT is one of them.
  * Text that one side could take to end at another place than we do (a dot between bare
- * LFs) closes the session. Built on: line, proto.h.
+ * LFs) closes the session. Chunks go only to a backend that has said that it will count
+ * them: to another they would be commands. Built on: line, smtp, smtp_login, smtp_words.
  */
 #ifndef POSTERN_WORKER_PROTO_SMTP_GATE_H
 #define POSTERN_WORKER_PROTO_SMTP_GATE_H
@@ -26,9 +27,11 @@ enum gate_verdict {
 
 /*
  * Begins where the first RCPT's answer has been given. `client` is the smtp client half:
- * the gate takes its HELO and MAIL over; it may be freed afterwards. `facts` is borrowed.
+ * the gate takes its HELO and MAIL over. `login` is the login half: what the backend
+ * answered to the RCPT and whether it takes BDAT. Both may be freed afterwards. `facts`
+ * is borrowed.
  */
-struct smtp_gate *smtp_gate_new(const struct facts *facts, const struct client *client);
+struct smtp_gate *smtp_gate_new(const struct facts *facts, const struct client *client, const struct login *login);
 void smtp_gate_free(struct smtp_gate **gatep);
 
 /*
@@ -42,7 +45,7 @@ enum gate_verdict smtp_gate_step(struct smtp_gate *gate, struct buf *from_client
 /* The recipient that waits for a verdict: method none, with helo, mail and rcpt. */
 const struct credentials *smtp_gate_credentials(const struct smtp_gate *gate);
 
-/* NULL: it may go to the backend. */
+/* NULL: it may go to the backend. A refusal never closes the session here: others may have been accepted. */
 void smtp_gate_answer(struct smtp_gate *gate, const struct refusal *refusal, struct buf *to_client);
 
 /* What to log, "" for nothing; cleared by the caller. */
@@ -51,7 +54,7 @@ char *smtp_gate_note(struct smtp_gate *gate);
 /* True while the client has the turn: its silence then counts. */
 bool smtp_gate_client_turn(const struct smtp_gate *gate);
 
-/* True between commands, when a goodbye line cannot be taken for anything else. */
+/* True when no answer is half said, so that a goodbye line cannot be taken for a part of it. */
 bool smtp_gate_idle(const struct smtp_gate *gate);
 
 #endif

@@ -1,0 +1,327 @@
+#include "worker/proto/smtp_login.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "common/base64.h"
+#include "common/mem.h"
+#include "worker/proto/quote.h"
+#include "worker/proto/sasl.h"
+#include "worker/proto/smtp.h"
+#include "worker/proto/smtp_words.h"
+
+enum smtp_login_state { AT_GREETING, AT_EHLO, AT_XCLIENT, AT_CLIENT_HELO, AT_AUTH, AT_MAIL, AT_RCPT };
+
+struct smtp_login {
+	struct login common;            /* first */
+	enum smtp_login_state state;
+	struct smtp_reply answer;       /* the one that is coming */
+	bool may_chunk;
+};
+
+static const char *const actions[] = {
+	[AT_GREETING]    = "connecting to upstream",
+	[AT_EHLO]        = "sending HELO/EHLO to upstream",
+	[AT_XCLIENT]     = "sending XCLIENT to upstream",
+	[AT_CLIENT_HELO] = "sending client HELO/EHLO to upstream",
+	[AT_AUTH]        = "sending AUTH to upstream",
+	[AT_MAIL]        = "sending MAIL FROM to upstream",
+	[AT_RCPT]        = "sending RCPT TO to upstream",
+};
+
+static void
+enter(struct smtp_login *l, enum smtp_login_state state)
+{
+	l->state = state;
+	l->common.action = actions[state];
+}
+
+struct login *
+smtp_login_new(const struct login_task *task)
+{
+	size_t buffer = task->facts->server->proxy_buffer;
+	struct smtp_login *l = mem_alloc(sizeof(*l));
+
+	l->common.proto = &proto_smtp;
+	l->common.task = task;
+	enter(l, AT_GREETING);
+	/* The client gets it in one piece. */
+	buf_init(&l->common.reply, buffer < PROTO_ROOM ? buffer : PROTO_ROOM);
+	return &l->common;
+}
+
+void
+smtp_login_free(struct login **loginp)
+{
+	struct login *login = *loginp;
+
+	if (login == NULL)
+		return;
+	*loginp = NULL;
+	buf_reset(&login->reply);
+	mem_free(login);
+}
+
+bool
+smtp_login_may_chunk(const struct login *login)
+{
+	return ((const struct smtp_login *)login)->may_chunk;
+}
+
+static const struct server *
+server(const struct smtp_login *l)
+{
+	return l->common.task->facts->server;
+}
+
+static bool
+is_anonymous(const struct smtp_login *l)
+{
+	return l->common.task->credentials->method == METHOD_NONE;
+}
+
+/* What was composed has been sent, if it fitted. */
+static enum login_verdict
+sent(struct smtp_login *l, int failed, enum smtp_login_state state)
+{
+	enter(l, state);
+	if (!failed)
+		return LOGIN_MORE;
+	note_set(l->common.note, "too long command for upstream");
+	return LOGIN_BROKEN;
+}
+
+static enum login_verdict
+refuse(struct smtp_login *l, const char *why)
+{
+	buf_reset(&l->common.reply);            /* it says something else */
+	note_set(l->common.note, "%s", why);
+	return LOGIN_REFUSED;
+}
+
+/* Would it be one line? A source may have let anything through. */
+static bool
+can_be_sent(const char *text, size_t max_len)
+{
+	return text != NULL && sasl_text_ok(text, strlen(text), max_len, false);
+}
+
+/* NUL, user, NUL, password in base64: RFC 4616. */
+static int
+add_plain(struct buf *out, const char *user, const char *pass)
+{
+	size_t user_len = strlen(user), pass_len = strlen(pass), len = user_len + pass_len + 2;
+	char *plain = mem_alloc(len), *room = buf_room(out, BASE64_ENCODED(len));
+
+	memcpy(plain + 1, user, user_len);
+	memcpy(plain + 1 + user_len + 1, pass, pass_len);
+	if (room != NULL)
+		buf_added(out, base64_encode(room, plain, len));
+	mem_wipe(plain, len);
+	mem_free(plain);
+	return room == NULL ? -1 : 0;
+}
+
+static enum login_verdict
+send_auth(struct smtp_login *l, struct buf *out)
+{
+	const struct credentials *c = l->common.task->credentials;
+
+	if (c->pass == NULL)
+		return refuse(l, "no password available");
+	if (!can_be_sent(c->user, PROTO_USER_MAX) || !can_be_sent(c->pass, PROTO_PASS_MAX))
+		return refuse(l, "invalid credentials for upstream");
+	l->common.credentials_sent = true;
+	return sent(l, buf_add_text(out, "AUTH PLAIN ") | add_plain(out, c->user, c->pass) | buf_add_text(out, "\r\n"),
+	    AT_AUTH);
+}
+
+static enum login_verdict
+send_line(struct smtp_login *l, const char *line, enum smtp_login_state state, struct buf *out)
+{
+	return sent(l, buf_printf(out, "%s\r\n", line), state);
+}
+
+/* The backend knows where the client comes from, as far as it is to be told. */
+static enum login_verdict
+introduce(struct smtp_login *l, struct buf *out)
+{
+	if (is_anonymous(l))
+		return send_line(l, l->common.task->credentials->mail, AT_MAIL, out);
+	if (server(l)->proxy_smtp_auth)
+		return send_auth(l, out);
+	return LOGIN_DONE;
+}
+
+static enum login_verdict
+on_greeting(struct smtp_login *l, struct buf *out)
+{
+	bool helo = smtp_said_helo(l->common.task->client) && !server(l)->xclient;
+
+	return sent(l, buf_printf(out, "%s %s\r\n", helo ? "HELO" : "EHLO", server(l)->name), AT_EHLO);
+}
+
+static int
+add_address(const struct addr *client, struct buf *out)
+{
+	char text[ADDR_TEXT];
+
+	if (client->family != AF_INET && client->family != AF_INET6)
+		return buf_add_text(out, "XCLIENT ADDR=[UNAVAILABLE]");
+	return buf_printf(out, "XCLIENT ADDR=%s%s", client->family == AF_INET6 ? "IPV6:" : "",
+	    addr_format(text, client));
+}
+
+static enum login_verdict
+on_ehlo(struct smtp_login *l, struct buf *out)
+{
+	const struct facts *facts = l->common.task->facts;
+	const char *user = l->common.task->credentials->user;
+	int failed;
+
+	if (!server(l)->xclient)
+		return introduce(l, out);
+	failed = add_address(facts->client, out);
+	if (!is_anonymous(l) && !server(l)->proxy_smtp_auth) {
+		if (!can_be_sent(user, PROTO_USER_MAX))
+			return refuse(l, "invalid credentials for upstream");
+		failed |= buf_add_text(out, " LOGIN=") | quote_xtext(out, user);
+	}
+	failed |= buf_add_text(out, " NAME=") | quote_xtext(out, facts->client_host) | buf_add_text(out, "\r\n");
+	return sent(l, failed, AT_XCLIENT);
+}
+
+/* The backend has begun again, for this client. */
+static enum login_verdict
+on_xclient(struct smtp_login *l, struct buf *out)
+{
+	const struct client *client = l->common.task->client;
+	const char *helo = smtp_helo(client);
+
+	if (helo == NULL)
+		return introduce(l, out);
+	return sent(l, buf_printf(out, "%s %s\r\n", smtp_said_helo(client) ? "HELO" : "EHLO", helo), AT_CLIENT_HELO);
+}
+
+static enum login_verdict
+on_mail(struct smtp_login *l, struct buf *out)
+{
+	return send_line(l, l->common.task->credentials->rcpt, AT_RCPT, out);
+}
+
+static enum login_verdict
+on_done(struct smtp_login *l, struct buf *out)
+{
+	(void)l;
+	(void)out;
+	return LOGIN_DONE;
+}
+
+static const struct {
+	unsigned expected;
+	enum login_verdict (*run)(struct smtp_login *l, struct buf *out);
+} steps[] = {
+	[AT_GREETING]    = { 220, on_greeting },
+	[AT_EHLO]        = { 250, on_ehlo },
+	[AT_XCLIENT]     = { 220, on_xclient },
+	[AT_CLIENT_HELO] = { 250, introduce },
+	[AT_AUTH]        = { 235, on_done },
+	[AT_MAIL]        = { 250, on_mail },
+	[AT_RCPT]        = { 250, on_done },
+};
+
+/* Is it the sender, or its credentials, that the backend does not want? The rest is between it and us. */
+static bool
+blames_client(const struct smtp_login *l, unsigned code)
+{
+	if (l->state == AT_AUTH)        /* 50x: no such mechanism; 530, 538: not without TLS */
+		return code >= 520 && code != 530 && code != 538;
+	return l->state == AT_MAIL && code >= 500;
+}
+
+/* Of an answer to AUTH only the code may be shown: a backend could repeat what it was sent. */
+static enum login_verdict
+broken(struct smtp_login *l, const char *event, const struct line *line)
+{
+	note_upstream(&l->common, event, line->text, l->state == AT_AUTH && line->len > 3 ? 3 : line->len);
+	return LOGIN_BROKEN;
+}
+
+static enum login_verdict
+on_answer(struct smtp_login *l, const struct line *line, struct buf *out)
+{
+	unsigned code = l->answer.code;
+
+	if (code == steps[l->state].expected)
+		return steps[l->state].run(l, out);
+	if (l->state == AT_RCPT)
+		return LOGIN_DONE;
+	if (code < 400)
+		return broken(l, "invalid response", line);
+	return blames_client(l, code) ? LOGIN_REFUSED : LOGIN_UNAVAILABLE;
+}
+
+/* Of what the backend offers. Its answer to a HELO offers nothing. */
+static void
+look_for_chunking(struct smtp_login *l, const struct line *line, bool first)
+{
+	const size_t skip = strlen("250-");
+
+	if (l->state != AT_EHLO && l->state != AT_CLIENT_HELO)
+		return;
+	if (first)
+		l->may_chunk = false;
+	else if (line->len > skip)
+		l->may_chunk |= line_begins(&(struct line){ .text = line->text + skip, .len = line->len - skip },
+		    "CHUNKING");
+}
+
+/* What the client may get to see is kept: not the list of capabilities, which may be long. */
+static enum login_verdict
+take_line(struct smtp_login *l, const struct line *line, struct buf *out)
+{
+	bool first = !l->answer.open;
+
+	if (!smtp_read_reply(&l->answer, line))
+		return broken(l, "invalid response", line);
+	look_for_chunking(l, line, first);
+	if (first)
+		buf_reset(&l->common.reply);
+	if ((l->answer.code >= 400 || l->state >= AT_AUTH) && buf_add(&l->common.reply, line->text, line->taken) == -1)
+		return broken(l, "too long response", line);
+	return l->answer.open ? LOGIN_MORE : on_answer(l, line, out);
+}
+
+enum login_verdict
+smtp_login_input(struct login *login, struct buf *in, struct buf *out)
+{
+	struct smtp_login *l = (struct smtp_login *)login;
+	size_t buffer = server(l)->proxy_buffer;
+	enum login_verdict verdict = LOGIN_MORE;
+	struct line line;
+
+	while (verdict == LOGIN_MORE) {
+		switch (line_next(in, buffer < in->limit ? buffer : in->limit, &line)) {
+		case LINE_MORE:
+			return LOGIN_MORE;
+		case LINE_LONG:
+			return broken(l, "too long response line", &line);
+		case LINE_BAD:
+			return broken(l, "invalid response", &line);
+		case LINE_DONE:
+			break;
+		}
+		verdict = take_line(l, &line, out);
+		buf_take(in, line.taken);
+	}
+	return verdict;
+}
+
+/* Nothing here ever answers LOGIN_STARTTLS. */
+enum login_verdict
+smtp_login_secured(struct login *login, struct buf *out)
+{
+	(void)out;
+	note_set(login->note, "TLS with upstream was not asked for");
+	return LOGIN_BROKEN;
+}

@@ -1,0 +1,23 @@
+/*
+ * smtp_login - the login half of SMTP: EHLO, XCLIENT, AUTH, or a first recipient
+ *
+ * Who the client is goes to the backend as the server is configured: by XCLIENT
+ * (Postfix's), by AUTH PLAIN (RFC 4954), by both, or not at all; without authentication
+ * MAIL and RCPT are said again. Nothing that the backend offers is looked at but
+ * CHUNKING, for the gate. Built on: base64, line, quote, sasl, smtp, smtp_words.
+ */
+#ifndef POSTERN_WORKER_PROTO_SMTP_LOGIN_H
+#define POSTERN_WORKER_PROTO_SMTP_LOGIN_H
+
+#include "worker/proto/proto.h"
+
+/* As struct proto has them. A RCPT that the backend refuses is LOGIN_DONE, too: the transaction stands. */
+struct login *smtp_login_new(const struct login_task *task);
+void smtp_login_free(struct login **loginp);
+enum login_verdict smtp_login_input(struct login *login, struct buf *in, struct buf *out);
+enum login_verdict smtp_login_secured(struct login *login, struct buf *out);
+
+/* Did the backend's last EHLO offer BDAT (RFC 3030)? */
+bool smtp_login_may_chunk(const struct login *login);
+
+#endif
