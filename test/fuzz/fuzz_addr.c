@@ -43,6 +43,8 @@ try_split(const char *text)
 	MUST(host[0] != '\0' && port > 0 && port < 65536);
 	if (is_unix)
 		joined = mem_printf("unix:%s", host);
+	else if (strcmp(host, "unix") == 0)     /* with a port behind it this would be a path */
+		joined = mem_strdup(host);
 	else
 		joined = mem_printf(strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
 	MUST(addr_split(joined, DEFAULT_PORT, &host_again, &port_again, &is_unix_again) == NULL);
