@@ -31,6 +31,9 @@
 	SUITE(line) \
 	SUITE(quote) \
 	SUITE(sasl) \
+	SUITE(imap_parse) \
+	SUITE(imap) \
+	SUITE(imap_login) \
 	SUITE(pop3) \
 	SUITE(http_parse)
 
