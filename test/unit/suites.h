@@ -12,6 +12,10 @@
 	SUITE(proc) \
 	SUITE(memfd) \
 	SUITE(board) \
+	SUITE(wheel) \
+	SUITE(loop) \
+	SUITE(ipc) \
+	SUITE(sock) \
 	SUITE(arena) \
 	SUITE(buf) \
 	SUITE(num) \
