@@ -3,6 +3,7 @@ noinst_LIBRARIES += libmaster.a
 libmaster_a_SOURCES =
 libmaster_a_SOURCES += master/feed.h master/feed.c
 libmaster_a_SOURCES += master/options.h master/options.c master/signals.h master/signals.c
+libmaster_a_SOURCES += master/pidfile.h master/pidfile.c master/daemon.h master/daemon.c
 
 sbin_PROGRAMS += postern
 postern_SOURCES = master/main.c
