@@ -6,6 +6,7 @@ libmaster_a_SOURCES += master/options.h master/options.c master/signals.h master
 libmaster_a_SOURCES += master/pidfile.h master/pidfile.c master/daemon.h master/daemon.c
 libmaster_a_SOURCES += master/names.h master/names.c
 libmaster_a_SOURCES += master/logfile.h master/logfile.c master/listener.h master/listener.c
+libmaster_a_SOURCES += master/spawn.h master/spawn.c master/helper.h master/helper.c master/source.h master/source.c
 
 sbin_PROGRAMS += postern
 postern_SOURCES = master/main.c
