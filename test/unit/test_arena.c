@@ -69,8 +69,9 @@ END_TEST
 
 START_TEST(a_size_that_overflows_ends_the_process)
 {
-	struct arena *arena = arena_new();
+	static struct arena *arena;     /* static: valgrind still reaches it when the process ends */
 
+	arena = arena_new();
 	arena_alloc(arena, SIZE_MAX - 3);
 }
 END_TEST
