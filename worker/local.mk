@@ -7,4 +7,15 @@ include worker/helper/local.mk
 
 noinst_LIBRARIES += libworker.a
 libworker_a_SOURCES = \
-	worker/worker.h worker/worker.c
+	worker/worker.h worker/worker.c \
+	worker/accept.h worker/accept.c \
+	worker/seat.h worker/seat.c \
+	worker/shift.h \
+	worker/session.h worker/session.c \
+	worker/entry.h worker/entry.c \
+	worker/epitaph.h worker/epitaph.c \
+	worker/dialogue.h worker/dialogue.c \
+	worker/inquiry.h worker/inquiry.c \
+	worker/handover.h worker/handover.c \
+	worker/relay.h worker/relay.c \
+	worker/gate.h worker/gate.c

@@ -1,10 +1,295 @@
 #include "worker/worker.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/ipc.h"
+#include "common/mem.h"
+#include "common/must.h"
+#include "common/proc.h"
+#include "common/sandbox.h"
+#include "worker/accept.h"
+#include "worker/session.h"
+#include "worker/shift.h"
+
+#define EXIT_FATAL 2            /* the master does not start another one */
+
+struct worker {
+	const struct worker_birth *birth;
+	struct shift shift;
+	struct accept *accept;
+	struct loop_io signals, channel;
+	struct loop_timer shutdown;
+	bool draining;
+};
+
+static _Noreturn void
+fail(const struct worker *w, const char *what, int error)
+{
+	struct ipc_message message = { .kind = IPC_FAILED, .value = error };
+
+	log_say(LOG_EMERG, "worker: %s failed %s", what, log_errno(error));
+	ipc_send(w->birth->channel, &message, -1);
+	exit(EXIT_FATAL);
+}
+
+/* Binds this worker to its CPUs: one each with "auto", else its mask of the list, whose last one repeats. */
+static void
+set_affinity(const struct conf *conf, unsigned index)
+{
+	cpu_set_t set;
+	size_t which = index < conf->affinity_count ? index : conf->affinity_count - 1;
+
+	if (conf->affinity == AFFINITY_NONE || conf->affinity_count == 0)
+		return;
+	CPU_ZERO(&set);
+	for (unsigned cpu = 0; cpu < 1024 && cpu < CPU_SETSIZE; cpu++)
+		if (conf->affinity_masks[which][cpu / 64] >> cpu % 64 & 1)
+			CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) == -1)
+		log_say(LOG_ALERT, "sched_setaffinity() failed %s", log_errno(errno));
+}
+
+/* What only root may do, then root no more. */
+static void
+become(const struct worker *w)
+{
+	const struct conf *conf = w->birth->conf;
+
+	if (conf->worker_priority != 0 && setpriority(PRIO_PROCESS, 0, conf->worker_priority) == -1)
+		log_say(LOG_ALERT, "setpriority(%d) failed %s", conf->worker_priority, log_errno(errno));
+	if (proc_limit(RLIMIT_NOFILE, conf->rlimit_nofile) == -1)
+		log_say(LOG_ALERT, "setrlimit(RLIMIT_NOFILE, %lld) failed %s", conf->rlimit_nofile, log_errno(errno));
+	if (proc_limit(RLIMIT_CORE, conf->rlimit_core) == -1)
+		log_say(LOG_ALERT, "setrlimit(RLIMIT_CORE, %lld) failed %s", conf->rlimit_core, log_errno(errno));
+	set_affinity(conf, w->birth->index);
+	if (geteuid() == 0 && proc_become(conf->user, conf->uid, conf->gid) == -1)
+		fail(w, "giving up root", errno);
+	if (conf->working_directory != NULL && chdir(conf->working_directory) == -1)
+		fail(w, "chdir() to working_directory", errno);
+}
+
+static unsigned
+open_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	if (dir == NULL)
+		return 64;
+	while (readdir(dir) != NULL)
+		count++;
+	closedir(dir);
+	return count;
+}
+
+static void
+init_seats(struct worker *w)
+{
+	const struct conf *conf = w->birth->conf;
+	struct rlimit limit = { .rlim_cur = 1024 };
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	/* Some for the resolver's sockets and the questions to helpers. */
+	seats_init(&w->shift.seats, conf->worker_connections, limit.rlim_cur, open_descriptors() + 16);
+}
+
+static void
+leave_if_empty(struct worker *w)
+{
+	if (w->draining && w->shift.session_count == 0)
+		loop_stop(w->shift.loop);
+}
+
+static void
+on_leave(struct shift *shift)
+{
+	struct worker *w = shift->owner;
+
+	accept_resume(w->accept);
+	leave_if_empty(w);
+}
+
+/* Every client is told, then closed. */
+static void
+end_sessions(struct worker *w)
+{
+	LIST_EACH(node, &w->shift.sessions)
+		session_goodbye(LIST_ENTRY(node, struct session, node), GOODBYE_SHUTDOWN);
+}
+
+static void
+on_shutdown_timeout(struct loop_timer *timer)
+{
+	struct worker *w = LIST_ENTRY(timer, struct worker, shutdown);
+
+	log_say(LOG_NOTICE, "shutdown timeout");
+	end_sessions(w);
+}
+
+static void
+drain(struct worker *w)
+{
+	if (w->draining)
+		return;
+	log_say(LOG_NOTICE, "gracefully shutting down");
+	w->draining = true;
+	proc_title("postern: worker process is shutting down");
+	atomic_store(&w->shift.slot->draining, 1);
+	accept_close(w->accept);
+	if (w->birth->conf->shutdown_timeout > 0) {
+		w->shutdown.on_time = on_shutdown_timeout;
+		loop_timer_set(w->shift.loop, &w->shutdown, w->birth->conf->shutdown_timeout);
+	}
+	leave_if_empty(w);
+}
+
+static void
+stop(struct worker *w)
+{
+	accept_close(w->accept);
+	w->draining = true;
+	end_sessions(w);
+	leave_if_empty(w);
+}
+
+static void
+on_signal(struct loop_io *io, uint32_t events)
+{
+	struct worker *w = LIST_ENTRY(io, struct worker, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(io->fd, &info, sizeof(info)) == sizeof(info)) {
+		int signal = (int)info.ssi_signo;
+
+		log_say(LOG_NOTICE, "signal %d (SIG%s) received from %u", signal, proc_signal_name(signal), info.ssi_pid);
+		if (signal == SIGQUIT)
+			drain(w);
+		else if (signal == SIGTERM || signal == SIGINT)
+			stop(w);
+		else
+			log_say(LOG_NOTICE, "ignoring SIG%s: it is the master's", proc_signal_name(signal));
+	}
+}
+
+/* The log file `index` was reopened: the new descriptor takes the number that all the logs know. */
+static void
+swap_log(struct worker *w, unsigned index, int fd)
+{
+	const struct conf *conf = w->birth->conf;
+
+	if (fd == -1 || index >= conf->file_count || conf->files[index]->fd == -1)
+		return;
+	if (dup3(fd, conf->files[index]->fd, O_CLOEXEC) == -1)
+		log_say(LOG_ALERT, "dup3() failed %s", log_errno(errno));
+}
+
+static void
+on_channel(struct loop_io *io, uint32_t events)
+{
+	struct worker *w = LIST_ENTRY(io, struct worker, channel);
+	struct ipc_message message;
+	int fd, got;
+
+	(void)events;
+	while ((got = ipc_recv(io->fd, &message, &fd)) == 1) {
+		if (message.kind == IPC_LOGFILE)
+			swap_log(w, message.index, fd);
+		if (fd != -1)
+			close(fd);
+	}
+	if (got == -1 && (errno == EAGAIN || errno == EPROTO))
+		return;
+	log_say(LOG_ALERT, "the master process is gone: closing");
+	loop_unwatch(w->shift.loop, io);
+	stop(w);
+}
+
+static void
+watch_master(struct worker *w)
+{
+	static const int handled[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH };
+	int fd = proc_signalfd(handled, sizeof(handled) / sizeof(handled[0]));
+
+	if (fd == -1)
+		fail(w, "signalfd()", errno);
+	w->signals = (struct loop_io){ .fd = fd, .on_events = on_signal };
+	w->channel = (struct loop_io){ .fd = w->birth->channel, .on_events = on_channel };
+	if (loop_watch(w->shift.loop, &w->signals, EPOLLIN) == -1 || loop_watch(w->shift.loop, &w->channel, EPOLLIN) == -1)
+		fail(w, "epoll_ctl()", errno);
+}
+
+/* Everything that needs a path or a right that will be gone. */
+static void
+prepare(struct worker *w)
+{
+	const struct conf *conf = w->birth->conf;
+	struct shift *shift = &w->shift;
+	const char *why;
+
+	become(w);
+	tzset();
+	shift->conf = conf;
+	shift->board = w->birth->board;
+	shift->slot = board_slot(w->birth->board, w->birth->slot);
+	must_set_last_words(shift->slot->last_words, sizeof(shift->slot->last_words));
+	shift->loop = loop_new(conf->epoll_events);
+	loop_set_resolution(shift->loop, conf->timer_resolution);
+	if ((shift->resolver = resolver_new(shift->loop, &why)) == NULL) {
+		log_say(LOG_EMERG, "resolver: %s", why);
+		fail(w, "resolver", EINVAL);
+	}
+	shift->auth = auth_new(conf, shift->loop, shift->resolver);
+	if (getrandom(&shift->tag, sizeof(shift->tag), 0) != sizeof(shift->tag))
+		fail(w, "getrandom()", errno);
+	list_init(&shift->sessions);
+	shift->on_leave = on_leave;
+	shift->owner = w;
+	init_seats(w);
+}
+
+static void
+serve(struct worker *w)
+{
+	struct ipc_message ready = { .kind = IPC_READY };
+
+	w->accept = accept_new(&w->shift, w->birth->bell);
+	watch_master(w);
+	if (accept_open(w->accept) == -1)
+		fail(w, "epoll_ctl()", errno);
+	if (sandbox_enter() == -1)
+		fail(w, "entering the sandbox", errno);
+	if (ipc_send(w->birth->channel, &ready, -1) == -1)
+		fail(w, "saying ready", errno);
+	loop_run(w->shift.loop);
+}
 
 _Noreturn void
 worker_run(const struct worker_birth *birth)
 {
-	(void)birth;
-	exit(0);
+	struct worker *w = mem_alloc(sizeof(*w));
+
+	w->birth = birth;
+	proc_title("postern: worker process");
+	prepare(w);
+	serve(w);
+	log_say(LOG_NOTICE, "exiting");
+	accept_free(&w->accept);
+	auth_free(&w->shift.auth);
+	resolver_free(&w->shift.resolver);
+	loop_free(&w->shift.loop);
+	mem_free(w);
+	exit(EXIT_SUCCESS);
 }

@@ -12,10 +12,6 @@
 	SUITE(proc) \
 	SUITE(memfd) \
 	SUITE(board) \
-	SUITE(wheel) \
-	SUITE(loop) \
-	SUITE(ipc) \
-	SUITE(sock) \
 	SUITE(arena) \
 	SUITE(buf) \
 	SUITE(num) \
@@ -35,9 +31,6 @@
 	SUITE(line) \
 	SUITE(quote) \
 	SUITE(sasl) \
-	SUITE(imap_parse) \
-	SUITE(imap) \
-	SUITE(imap_login) \
 	SUITE(pop3) \
 	SUITE(http_parse)
 

@@ -1,0 +1,246 @@
+#include "worker/accept.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/mem.h"
+#include "worker/session.h"
+#include "worker/shift.h"
+
+#define BATCH 16                /* clients from one socket in one turn */
+#define BATCH_MULTI 256         /* the same with multi_accept */
+#define RETRY_MS 500            /* after the kernel had no descriptor or memory for us */
+#define COMPLAIN_MS 1000        /* between two lines about the same shortage */
+
+/* One listening socket. */
+struct door {
+	struct loop_io io;
+	struct accept *accept;
+	const struct conf_listen *listen;
+	unsigned streak;        /* clients in a row at which more were waiting */
+};
+
+struct accept {
+	struct shift *shift;
+	struct door *doors;     /* owned */
+	size_t count;
+	struct loop_io bell;
+	struct loop_timer retry;
+	uint64_t complained_ms;
+	bool open, closed;
+};
+
+static void
+watch(struct accept *a, struct door *d)
+{
+	if (loop_watch(a->shift->loop, &d->io, EPOLLIN | EPOLLEXCLUSIVE) == -1)
+		log_say(LOG_ALERT, "epoll_ctl() on %s failed %s", d->listen->text, log_errno(errno));
+}
+
+/* Who holds clearly more than the others lets them go first: to the end of the kernel's queue. */
+static void
+step_back_if_ahead(struct accept *a, struct door *d)
+{
+	struct shift *shift = a->shift;
+	uint32_t workers, mean = board_mean_sessions(shift->board, shift->conf->generation, &workers);
+
+	if (workers < 2 || shift->session_count <= mean + mean / 16 + 1)
+		return;
+	loop_unwatch(shift->loop, &d->io);
+	watch(a, d);
+}
+
+static void
+complain(struct accept *a, const char *what, const char *why)
+{
+	uint64_t now_ms = loop_now_ms(a->shift->loop);
+
+	if (a->complained_ms != 0 && now_ms - a->complained_ms < COMPLAIN_MS)
+		return;
+	a->complained_ms = now_ms;
+	log_say(LOG_ALERT, "%s%s: accepting pauses until one is free", what, why);
+}
+
+static void
+step_aside(struct accept *a)
+{
+	uint64_t one = 1;
+
+	if (!a->open)
+		return;
+	a->open = false;
+	atomic_store_explicit(&a->shift->slot->paused, 1, memory_order_relaxed);
+	for (size_t i = 0; i < a->count; i++)
+		loop_unwatch(a->shift->loop, &a->doors[i].io);
+	/* A full counter has rung loud enough. */
+	if (a->bell.fd != -1 && write(a->bell.fd, &one, sizeof(one)) == -1)
+		(void)0;
+}
+
+static void
+on_retry(struct loop_timer *timer)
+{
+	accept_resume(LIST_ENTRY(timer, struct accept, retry));
+}
+
+/* The kernel refused a descriptor. Waiting is all that helps; spinning would not. */
+static void
+starve(struct accept *a, int error)
+{
+	complain(a, "accept4() failed ", log_errno(error));
+	auth_shed(a->shift->auth);
+	step_aside(a);
+	a->retry.on_time = on_retry;
+	loop_timer_set(a->shift->loop, &a->retry, RETRY_MS);
+}
+
+/* Which address did a client of a shared wildcard socket really come to? */
+static const struct conf_listen *
+true_listen(const struct accept *a, const struct conf_listen *wildcard, int fd)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	struct addr addr;
+
+	if (!wildcard->shared || getsockname(fd, (struct sockaddr *)&sa, &len) == -1)
+		return wildcard;
+	addr_from_sockaddr(&addr, &sa);
+	for (size_t i = 0; i < a->shift->conf->listen_count; i++) {
+		const struct conf_listen *l = a->shift->conf->listens[i];
+
+		if (l->wildcard == wildcard && addr_equal(&l->at.addr, &addr))
+			return l;
+	}
+	return wildcard;
+}
+
+/* Takes one client. Returns 1; 0 when none waits; -1 when this worker steps aside. */
+static int
+take(struct accept *a, struct door *d)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	struct addr addr;
+	int fd;
+
+	if (!seats_free(&a->shift->seats)) {
+		complain(a, "worker_connections are not enough", "");
+		step_aside(a);
+		return -1;
+	}
+	fd = accept4(d->io.fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd == -1 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+		starve(a, errno);
+		return -1;
+	}
+	if (fd == -1)   /* ECONNABORTED and its kin concern a client that has gone already */
+		return errno == EAGAIN ? 0 : 1;
+	addr_from_sockaddr(&addr, &sa);
+	session_start(a->shift, true_listen(a, d->listen, fd), fd, &addr);
+	return 1;
+}
+
+static void
+on_client(struct loop_io *io, uint32_t events)
+{
+	struct door *d = LIST_ENTRY(io, struct door, io);
+	struct accept *a = d->accept;
+	unsigned most = a->shift->conf->multi_accept ? BATCH_MULTI : BATCH, taken = 0;
+	int got = 1;
+
+	(void)events;
+	/* One a turn while they come one by one: the call that says "no more" would cost as much as a client. */
+	if (!a->shift->conf->multi_accept && (1u << d->streak) < most)
+		most = 1u << d->streak;
+	while (taken < most && (got = take(a, d)) == 1)
+		taken++;
+	if (got == 1)
+		d->streak += d->streak < 8;
+	else
+		d->streak = 0;
+	if (a->open && taken > 0)
+		step_back_if_ahead(a, d);
+}
+
+/* A sibling has stepped aside: whoever waits at its doors is ours. */
+static void
+on_bell(struct loop_io *io, uint32_t events)
+{
+	struct accept *a = LIST_ENTRY(io, struct accept, bell);
+
+	(void)events;
+	for (size_t i = 0; a->open && i < a->count; i++)
+		on_client(&a->doors[i].io, EPOLLIN);
+}
+
+struct accept *
+accept_new(struct shift *shift, int bell)
+{
+	struct accept *a = mem_alloc(sizeof(*a));
+
+	a->shift = shift;
+	a->bell = (struct loop_io){ .fd = bell, .on_events = on_bell };
+	a->doors = mem_array(shift->conf->listen_count, sizeof(*a->doors));
+	for (size_t i = 0; i < shift->conf->listen_count; i++) {
+		const struct conf_listen *listen = shift->conf->listens[i];
+
+		if (listen->wildcard == NULL)
+			a->doors[a->count++] = (struct door){
+				.io = { .fd = listen->fd, .on_events = on_client },
+				.accept = a,
+				.listen = listen,
+			};
+	}
+	return a;
+}
+
+int
+accept_open(struct accept *a)
+{
+	/* Edge-triggered: one ring wakes each sibling once, and nobody has to take it back. */
+	if (a->bell.fd != -1 && loop_watch(a->shift->loop, &a->bell, EPOLLIN | EPOLLET) == -1)
+		return -1;
+	for (size_t i = 0; i < a->count; i++)
+		watch(a, &a->doors[i]);
+	a->open = true;
+	return 0;
+}
+
+void
+accept_resume(struct accept *a)
+{
+	if (a->open || a->closed || !seats_free(&a->shift->seats))
+		return;
+	loop_timer_stop(&a->retry);
+	a->open = true;
+	atomic_store_explicit(&a->shift->slot->paused, 0, memory_order_relaxed);
+	for (size_t i = 0; i < a->count; i++)
+		watch(a, &a->doors[i]);
+}
+
+void
+accept_close(struct accept *a)
+{
+	if (a->closed)
+		return;
+	a->closed = true;
+	a->open = false;
+	loop_timer_stop(&a->retry);
+	/* The master has these sockets, too: closing ours alone would leave them on the epoll set. */
+	for (size_t i = 0; i < a->count; i++) {
+		loop_unwatch(a->shift->loop, &a->doors[i].io);
+		close(a->doors[i].io.fd);
+	}
+}
+
+void
+accept_free(struct accept **acceptp)
+{
+	accept_close(*acceptp);
+	mem_free((*acceptp)->doors);
+	mem_free(*acceptp);
+	*acceptp = NULL;
+}

@@ -1,0 +1,103 @@
+#include "worker/entry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "common/mem.h"
+#include "common/must.h"
+#include "worker/net/conn.h"
+#include "worker/proto/smtp_gate.h"
+#include "worker/session.h"
+
+#define OUT_LIMIT 16384
+
+/* A challenge of 64 random bits (RFC 2195 section 2, RFC 1939 section 7), where a method wants one. */
+static void
+make_salt(struct facts *facts)
+{
+	const struct server *server = facts->server;
+	uint64_t random;
+
+	if ((server->protocols[server->protocol].methods & (METHOD_APOP | METHOD_CRAM_MD5)) == 0)
+		return;
+	MUST(getrandom(&random, sizeof(random), 0) == sizeof(random));
+	snprintf(facts->salt, sizeof(facts->salt), "<%llu.%lld@%.*s>", (unsigned long long)random,
+	    (long long)time(NULL), PROTO_SALT - 64, server->name);
+}
+
+struct entry *
+entry_new(const struct session *s)
+{
+	const struct server *server = session_server(s);
+	struct entry *e = mem_alloc(sizeof(*e));
+
+	e->facts.server = server;
+	e->facts.client = &s->addr;
+	e->facts.client_host = "[UNAVAILABLE]";
+	make_salt(&e->facts);
+	e->client = session_proto(s)->client_new(&e->facts);
+	buf_init(&e->in, server->protocols[server->protocol].client_buffer);
+	buf_init(&e->out, OUT_LIMIT);
+	buf_init(&e->backend_in, server->proxy_buffer);
+	/* Whatever is sent to a backend's login is made of what the client's buffer and the source can hold. */
+	buf_init(&e->backend_out, 4 * (PROTO_PASS_MAX + PROTO_USER_MAX));
+	e->left_ms = server->timeout;
+	return e;
+}
+
+void
+entry_free(struct entry **entryp)
+{
+	struct entry *e = *entryp;
+
+	if (e == NULL)
+		return;
+	*entryp = NULL;
+	auth_cancel(&e->asking);
+	upstream_cancel(&e->looking);
+	upstream_peers_reset(&e->peers);
+	if (e->login != NULL)
+		e->login->proto->login_free(&e->login);
+	e->client->proto->client_free(&e->client);
+	if (e->gate != NULL)
+		smtp_gate_free(&e->gate);
+	buf_reset(&e->in);
+	buf_reset(&e->out);
+	buf_reset(&e->backend_in);
+	buf_reset(&e->backend_out);
+	mem_free(e->target);
+	mem_free(e->refusal_text);
+	mem_free(e->refusal_code);
+	mem_free(e);
+}
+
+int
+entry_flush(struct conn *to, struct buf *b)
+{
+	while (b->len > 0) {
+		ssize_t sent = conn_send(to, buf_head(b), b->len);
+
+		if (sent == -1)
+			return errno == EAGAIN ? 0 : -1;
+		buf_take(b, (size_t)sent);
+	}
+	return 1;
+}
+
+int
+entry_fill(struct conn *from, struct buf *b, char *scratch, size_t size)
+{
+	size_t room = buf_left(b) < size ? buf_left(b) : size;
+	ssize_t got;
+
+	if (!from->readable || from->eof || room == 0)
+		return 0;
+	got = conn_recv(from, scratch, room);
+	if (got == -1)
+		return errno == EAGAIN ? 0 : -1;
+	MUST(buf_add(b, scratch, (size_t)got) == 0);
+	mem_wipe(scratch, (size_t)got);
+	return got > 0;
+}

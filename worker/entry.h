@@ -1,0 +1,61 @@
+/*
+ * entry - what only the way in needs
+ *
+ * Buffers, both protocol halves, credentials and questions under way: everything that a
+ * login owns and a relay does not. Made at the client's first byte (or with its
+ * greeting, when that holds a challenge), freed when the relay begins. Built on: proto,
+ * auth, upstream.
+ */
+#ifndef POSTERN_WORKER_ENTRY_H
+#define POSTERN_WORKER_ENTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "worker/auth/auth.h"
+#include "worker/proto/proto.h"
+#include "worker/upstream/upstream.h"
+
+struct conn;
+struct session;
+struct smtp_gate;
+
+struct entry {
+	struct facts facts;
+	struct client *client;          /* owned: the client's half */
+	struct login *login;            /* owned: the backend's half, in LOGIN */
+	struct login_task task;
+	struct buf in, out;             /* from and to the client */
+	struct buf backend_in, backend_out;
+	struct auth_question question;
+	struct auth_request *asking;    /* owned, while the source is asked */
+	struct upstream_request *looking;       /* owned, while the backend is looked up */
+	struct upstream_peers peers;    /* owned: where it may be found */
+	size_t next_peer;
+	uint64_t deadline_ms;           /* of the handover, on the loop's clock */
+	char *target;                   /* owned: the backend as the source named it; NULL: proxy_pass */
+	struct smtp_gate *gate;         /* owned, in GATE */
+	bool judging;                   /* in GATE: a recipient waits for its verdict */
+	struct refusal refusal;         /* what is said after WAIT; its strings are the next two */
+	char *refusal_text, *refusal_code;      /* owned */
+	uint64_t left_ms;               /* of `timeout`; runs while the client has the turn */
+	uint64_t turn_ms;               /* since when it has the turn; 0: it has not */
+	unsigned attempt;
+};
+
+struct entry *entry_new(const struct session *s);
+
+/* Wipes what is secret, cancels what is under way, frees all. */
+void entry_free(struct entry **entryp);
+
+/* Sends what `b` holds. 1: all of it went; 0: the peer does not read now; -1: it is gone. */
+int entry_flush(struct conn *to, struct buf *b);
+
+/*
+ * Reads what is there into `b`, by way of `scratch`. 1: some came; 0: nothing now, or
+ * no room, or the end (from->eof); -1: the peer is gone.
+ */
+int entry_fill(struct conn *from, struct buf *b, char *scratch, size_t size);
+
+#endif

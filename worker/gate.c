@@ -1,0 +1,152 @@
+#include "worker/gate.h"
+
+#include "worker/dialogue.h"
+#include "worker/entry.h"
+#include "worker/inquiry.h"
+#include "worker/proto/smtp_gate.h"
+#include "worker/session.h"
+
+#define GATE_BUFFER 65536
+#define STEPS_A_TURN 32
+
+static void
+on_idle(struct loop_timer *timer)
+{
+	struct session *s = LIST_ENTRY(timer, struct session, timer);
+
+	session_log(s, LOG_INFO, "%s timed out", smtp_gate_client_turn(s->entry->gate) ? "client" : "upstream");
+	session_goodbye(s, GOODBYE_TIMEOUT);
+}
+
+static void
+again(struct loop_task *task)
+{
+	gate_run(LIST_ENTRY(task, struct session, task));
+}
+
+static void
+set_timer(struct session *s)
+{
+	s->timer.on_time = on_idle;
+	loop_timer_set(s->shift->loop, &s->timer, session_server(s)->proxy_timeout);
+}
+
+static void
+say_note(struct session *s)
+{
+	char *note = smtp_gate_note(s->entry->gate);
+
+	if (note[0] != '\0')
+		session_log(s, LOG_INFO, "%s", note);
+	note[0] = '\0';
+}
+
+/* The backend has gone: the client hears of it where that cannot be taken for an answer to something else. */
+static void
+backend_gone(struct session *s)
+{
+	session_log(s, LOG_ERROR, "upstream prematurely closed connection");
+	session_goodbye(s, GOODBYE_FAILED);
+}
+
+/* Moves bytes between sockets and buffers. 1: some arrived; 0: none now; -1: the session is over. */
+static int
+exchange(struct session *s)
+{
+	struct entry *e = s->entry;
+	size_t size = SHIFT_SCRATCH;
+	int up, down;
+
+	if (entry_flush(&s->client, &e->out) == -1 || entry_flush(&s->backend, &e->backend_out) == -1) {
+		session_end(s);
+		return -1;
+	}
+	/* Who does not read its answers is not read. */
+	up = e->out.len == 0 ? entry_fill(&s->client, &e->in, s->shift->scratch, size) : 0;
+	down = e->backend_out.len == 0 ? entry_fill(&s->backend, &e->backend_in, s->shift->scratch, size) : 0;
+	if (up == -1 || down == -1) {
+		session_end(s);
+		return -1;
+	}
+	return up == 1 || down == 1;
+}
+
+/* Nothing moves any more: is that because somebody has left? */
+static void
+look_for_end(struct session *s)
+{
+	const struct entry *e = s->entry;
+
+	if (s->backend.eof && e->out.len == 0)
+		backend_gone(s);
+	else if (s->client.eof && smtp_gate_client_turn(e->gate))
+		session_end(s);
+}
+
+void
+gate_run(struct session *s)
+{
+	struct entry *e = s->entry;
+	int moved;
+
+	if (e->judging) {
+		if (e->asking == NULL && s->client.hangup)
+			inquiry_client_left(s);
+		return;
+	}
+	for (int steps = 0; steps < STEPS_A_TURN; steps++) {
+		switch (smtp_gate_step(e->gate, &e->in, &e->backend_in, &e->out, &e->backend_out)) {
+		case GATE_AGAIN:
+			say_note(s);
+			break;
+		case GATE_MORE:
+			if ((moved = exchange(s)) == 0)
+				look_for_end(s);
+			if (moved != 1)
+				return;
+			set_timer(s);
+			break;
+		case GATE_ASK:
+			say_note(s);
+			if (exchange(s) == -1)
+				return;
+			loop_timer_stop(&s->timer);
+			e->judging = true;
+			inquiry_begin(s);
+			return;
+		case GATE_CLOSE:
+			say_note(s);
+			entry_flush(&s->backend, &e->backend_out);
+			dialogue_close(s);
+			return;
+		}
+	}
+	s->task.run = again;
+	loop_again(s->shift->loop, &s->task);
+}
+
+void
+gate_answer(struct session *s, const struct refusal *refusal)
+{
+	struct entry *e = s->entry;
+
+	/* The session goes on even where auth_http would have it closed: other recipients have been accepted. */
+	e->judging = false;
+	smtp_gate_answer(e->gate, refusal, &e->out);
+	set_timer(s);
+	gate_run(s);
+}
+
+void
+gate_begin(struct session *s)
+{
+	struct entry *e = s->entry;
+
+	session_enter(s, PHASE_GATE);
+	e->gate = smtp_gate_new(&e->facts, e->client, e->login);
+	/* Message text moves in large pieces. */
+	e->in.limit = e->out.limit = e->backend_in.limit = e->backend_out.limit = GATE_BUFFER;
+	s->progress_ms = loop_now_ms(s->shift->loop);
+	set_timer(s);
+	gate_run(s);
+}

@@ -1,0 +1,275 @@
+#include "worker/handover.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "worker/dialogue.h"
+#include "worker/entry.h"
+#include "worker/gate.h"
+#include "worker/relay.h"
+#include "worker/session.h"
+
+static void try_next(struct session *s);
+
+/* Back to the client: no backend for it now. */
+static void
+give_up(struct session *s)
+{
+	static const struct refusal unavailable = { .kind = REFUSAL_UNAVAILABLE };
+
+	upstream_cancel(&s->entry->looking);
+	conn_close(&s->backend, s->shift->loop);
+	dialogue_refuse(s, &unavailable);
+}
+
+static void
+leave_peer(struct session *s)
+{
+	struct entry *e = s->entry;
+
+	conn_close(&s->backend, s->shift->loop);
+	if (e->login != NULL)
+		e->login->proto->login_free(&e->login);
+	buf_reset(&e->backend_in);
+	buf_reset(&e->backend_out);
+}
+
+/* This peer is of no use. Another one may be, unless this one has seen the password. */
+static void
+fail_over(struct session *s)
+{
+	bool sent = s->entry->login != NULL && s->entry->login->credentials_sent;
+
+	leave_peer(s);
+	if (sent)
+		give_up(s);
+	else
+		try_next(s);
+}
+
+static void
+on_late(struct loop_timer *timer)
+{
+	struct session *s = LIST_ENTRY(timer, struct session, timer);
+
+	session_log(s, LOG_ERROR, "upstream timed out");
+	fail_over(s);
+}
+
+/* Each peer gets its share of what is left of `timeout`: a dead first one leaves time for the second. */
+static void
+set_timer(struct session *s, size_t shares)
+{
+	uint64_t now_ms = loop_now_ms(s->shift->loop);
+	uint64_t left_ms = s->entry->deadline_ms > now_ms ? s->entry->deadline_ms - now_ms : 1;
+
+	s->timer.on_time = on_late;
+	loop_timer_set(s->shift->loop, &s->timer, left_ms / (shares > 0 ? shares : 1) + 1);
+}
+
+static void
+say_note(struct session *s, enum log_level level)
+{
+	struct login *login = s->entry->login;
+
+	if (login->note[0] != '\0')
+		session_log(s, level, "%s", login->note);
+	login->note[0] = '\0';
+}
+
+static void
+refused_by_backend(struct session *s)
+{
+	struct entry *e = s->entry;
+	struct refusal refusal = { .kind = REFUSAL_BACKEND };
+	char *reply = mem_strndup(e->login->reply.len > 0 ? buf_head(&e->login->reply) : "", e->login->reply.len);
+	char shown[256];
+
+	reply[strcspn(reply, "\r\n")] = '\0';
+	session_log(s, LOG_INFO, "client login failed: \"%s\"",
+	    log_text(shown, sizeof(shown), reply, strlen(reply)));
+	if (session_server(s)->proxy_pass_error_message && reply[0] != '\0')
+		refusal.text = reply;
+	leave_peer(s);
+	dialogue_refuse(s, &refusal);
+	mem_free(reply);
+}
+
+/* In. From here on the client speaks with its backend. */
+static void
+let_in(struct session *s)
+{
+	struct entry *e = s->entry;
+	bool gated = e->client->credentials.method == METHOD_NONE;
+
+	e->client->proto->accepted(e->client, &e->login->reply, &e->out);
+	SHIFT_COUNT(s->shift, logins, 1);
+	SHIFT_COUNT(s->shift, logged_in, 1);
+	session_event(s, "client logged in");
+	if (gated)
+		gate_begin(s);
+	else
+		relay_begin(s);
+}
+
+/* Moves bytes to and from the backend for its login half. False when there is nothing to do now. */
+static bool
+exchange(struct session *s)
+{
+	struct entry *e = s->entry;
+	int sent = entry_flush(&s->backend, &e->backend_out);
+	int got = 0;
+
+	if (sent != -1)
+		got = entry_fill(&s->backend, &e->backend_in, s->shift->scratch, SHIFT_SCRATCH);
+	if (sent == -1 || got == -1 || (got == 0 && s->backend.eof)) {
+		session_log(s, LOG_ERROR, "upstream prematurely closed connection");
+		fail_over(s);
+		return false;
+	}
+	return got == 1;
+}
+
+static void
+run(struct session *s)
+{
+	struct entry *e = s->entry;
+
+	do {
+		switch (e->login->proto->login_input(e->login, &e->backend_in, &e->backend_out)) {
+		case LOGIN_MORE:
+			break;
+		case LOGIN_DONE:
+			say_note(s, LOG_INFO);
+			let_in(s);
+			return;
+		case LOGIN_REFUSED:
+			say_note(s, LOG_INFO);
+			refused_by_backend(s);
+			return;
+		case LOGIN_UNAVAILABLE:
+		case LOGIN_BROKEN:
+		case LOGIN_STARTTLS:    /* no login half asks for it while there is no proxy_ssl */
+			say_note(s, LOG_ERROR);
+			fail_over(s);
+			return;
+		}
+	} while (exchange(s));
+}
+
+static void
+begin_login(struct session *s)
+{
+	struct entry *e = s->entry;
+
+	session_enter(s, PHASE_LOGIN);
+	set_timer(s, 1);
+	e->task = (struct login_task){
+		.facts = &e->facts,
+		.client = e->client,
+		.credentials = &e->client->credentials,
+	};
+	e->login = session_proto(s)->login_new(&e->task);
+	run(s);
+}
+
+static void
+connect_failed(struct session *s, int error)
+{
+	session_log(s, LOG_ERROR, "connect() failed %s", log_errno(error));
+	fail_over(s);
+}
+
+static void
+on_backend(struct loop_io *io, uint32_t events)
+{
+	struct session *s = LIST_ENTRY(io, struct session, backend.io);
+	int error;
+
+	conn_events(&s->backend, events);
+	switch ((enum phase)s->phase) {
+	case PHASE_DIAL:
+		if ((error = conn_connected(&s->backend)) != 0)
+			connect_failed(s, error);
+		else
+			begin_login(s);
+		break;
+	case PHASE_LOGIN:
+		if (exchange(s))
+			run(s);
+		break;
+	case PHASE_RELAY:
+		relay_run(s);
+		break;
+	case PHASE_GATE:
+		gate_run(s);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Names the peer in the log from now on. */
+static void
+remember_peer(struct session *s, const struct endpoint *peer)
+{
+	session_remember(s, s->entry->client->credentials.user, &peer->addr);
+}
+
+static void
+try_next(struct session *s)
+{
+	struct entry *e = s->entry;
+	const struct endpoint *peer;
+	bool pending;
+	int fd;
+
+	if (e->next_peer == e->peers.count) {
+		give_up(s);
+		return;
+	}
+	session_enter(s, PHASE_DIAL);
+	set_timer(s, e->peers.count - e->next_peer);
+	peer = &e->peers.peers[e->next_peer++];
+	remember_peer(s, peer);
+	fd = sock_connect(peer, &pending);
+	if (fd == -1 || conn_open(&s->backend, s->shift->loop, fd, pending, on_backend) == -1)
+		connect_failed(s, errno);
+	else if (!pending)
+		begin_login(s);
+}
+
+static void
+on_found(void *ctx, struct upstream_peers *peers, const char *why)
+{
+	struct session *s = ctx;
+	struct entry *e = s->entry;
+
+	e->looking = NULL;
+	e->peers = *peers;
+	if (peers->count == 0)
+		session_log(s, LOG_ERROR, "upstream \"%s\" could not be resolved: %s",
+		    e->target != NULL ? e->target : session_server(s)->proxy_pass->text, why);
+	try_next(s);
+}
+
+void
+handover_begin(struct session *s, const struct auth_answer *answer)
+{
+	const struct server *server = session_server(s);
+	struct entry *e = s->entry;
+	struct upstream_target target = {
+		.host = answer->host,
+		.port = answer->port != 0 ? answer->port : session_proto(s)->default_port,
+		.is_unix = answer->is_unix,
+		.proxy_pass = server->proxy_pass,
+	};
+
+	session_enter(s, PHASE_DIAL);
+	upstream_peers_reset(&e->peers);
+	e->next_peer = 0;
+	e->deadline_ms = loop_now_ms(s->shift->loop) + server->timeout;
+	set_timer(s, 1);
+	e->looking = upstream_find(s->shift->resolver, &target, on_found, s);
+}

@@ -1,0 +1,241 @@
+#include "worker/relay.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "worker/entry.h"
+#include "worker/session.h"
+
+/* What a full socket did not take. */
+struct spill {
+	size_t start, len;
+	char bytes[];
+};
+
+/* One direction of a session. */
+struct flow {
+	struct session *s;
+	struct conn *from, *to;
+	struct spill **spill;
+	bool *mid_line;
+	_Atomic uint64_t *counter;
+	size_t moved;           /* this turn */
+};
+
+static struct flow
+flow_up(struct session *s)
+{
+	return (struct flow){
+		.s = s, .from = &s->client, .to = &s->backend, .spill = &s->to_backend,
+		.mid_line = &s->mid_line_up, .counter = &s->shift->slot->bytes_in,
+	};
+}
+
+static struct flow
+flow_down(struct session *s)
+{
+	return (struct flow){
+		.s = s, .from = &s->backend, .to = &s->client, .spill = &s->to_client,
+		.mid_line = &s->mid_line_down, .counter = &s->shift->slot->bytes_out,
+	};
+}
+
+/* Adds to the spill, which is small and short-lived. */
+static void
+keep(struct spill **spillp, const char *bytes, size_t len)
+{
+	struct spill *old = *spillp;
+	size_t held = old != NULL ? old->len : 0;
+	struct spill *s;
+
+	if (len == 0)
+		return;
+	s = mem_alloc(sizeof(*s) + held + len);
+	if (old != NULL)
+		memcpy(s->bytes, old->bytes + old->start, held);
+	memcpy(s->bytes + held, bytes, len);
+	s->len = held + len;
+	mem_free(old);
+	*spillp = s;
+}
+
+/* The receiver is gone: what is meant for it has nowhere to go, but its own last bytes may still come. */
+static void
+receiver_gone(struct flow *f)
+{
+	f->to->finished = true;
+	f->to->writable = false;
+	mem_free(*f->spill);
+	*f->spill = NULL;
+}
+
+/* Sends as much as the receiver takes; returns how much. Everything, if it takes nothing any more. */
+static size_t
+pass(struct flow *f, const char *bytes, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t sent;
+
+		if (f->to->finished)
+			return len;
+		if (!f->to->writable)
+			break;
+		sent = conn_send(f->to, bytes + done, len - done);
+		if (sent == -1 && errno != EAGAIN)
+			receiver_gone(f);
+		else if (sent == -1)
+			break;
+		else
+			done += (size_t)sent;
+	}
+	if (done > 0) {
+		f->moved += done;
+		*f->mid_line = bytes[done - 1] != '\n';
+		atomic_fetch_add_explicit(f->counter, done, memory_order_relaxed);
+	}
+	return done;
+}
+
+/* False while something is left. */
+static bool
+drain(struct flow *f)
+{
+	struct spill *s = *f->spill;
+	size_t sent;
+
+	if (s == NULL)
+		return true;
+	sent = pass(f, s->bytes + s->start, s->len);
+	if (*f->spill == NULL)
+		return true;
+	s->start += sent;
+	s->len -= sent;
+	if (s->len > 0)
+		return false;
+	mem_free(s);
+	*f->spill = NULL;
+	return true;
+}
+
+/* Reads once and passes it on. False when nothing more can be done in this direction now. */
+static bool
+step(struct flow *f)
+{
+	char *scratch = f->s->shift->scratch;
+	ssize_t got;
+	size_t sent;
+
+	if (!f->from->readable || f->from->eof)
+		return false;
+	got = conn_recv(f->from, scratch, SHIFT_SCRATCH);
+	if (got == -1 && errno != EAGAIN)
+		f->from->eof = true;    /* a reset: nothing follows what came */
+	if (got <= 0)
+		return false;
+	sent = pass(f, scratch, (size_t)got);
+	keep(f->spill, scratch + sent, (size_t)got - sent);
+	return *f->spill == NULL;
+}
+
+/* Passes the end of file on, when all before it is delivered. */
+static void
+finish(struct flow *f)
+{
+	if (f->from->eof && *f->spill == NULL && !f->to->finished)
+		conn_finish(f->to);
+}
+
+/* True when its share is used up and more is waiting. */
+static bool
+run(struct flow *f)
+{
+	if (!drain(f))
+		return false;
+	while (step(f))
+		if (f->moved >= RELAY_SHARE)
+			return true;
+	return false;
+}
+
+static void
+on_idle(struct loop_timer *timer)
+{
+	struct session *s = LIST_ENTRY(timer, struct session, timer);
+
+	session_log(s, LOG_INFO, "%s timed out", s->backend.eof ? "client" : "upstream");
+	session_goodbye(s, GOODBYE_TIMEOUT);
+}
+
+static void
+on_timer(struct loop_timer *timer)
+{
+	struct session *s = LIST_ENTRY(timer, struct session, timer);
+	const struct server *server = session_server(s);
+	uint64_t limit_ms = server->proxy_timeout, idle_ms = loop_now_ms(s->shift->loop) - s->progress_ms;
+
+	/* A backend that has said its last leaves a client little to wait for. */
+	if (s->backend.eof && server->timeout < limit_ms)
+		limit_ms = server->timeout;
+	if (idle_ms >= limit_ms)
+		on_idle(timer);
+	else
+		loop_timer_set(s->shift->loop, timer, limit_ms - idle_ms);
+}
+
+static void
+again(struct loop_task *task)
+{
+	relay_run(LIST_ENTRY(task, struct session, task));
+}
+
+static bool
+is_over(const struct session *s)
+{
+	bool delivered_up = s->client.eof && s->to_backend == NULL, delivered_down = s->backend.eof && s->to_client == NULL;
+
+	return delivered_up && delivered_down;
+}
+
+void
+relay_run(struct session *s)
+{
+	struct flow up = flow_up(s), down = flow_down(s);
+	bool had_end = s->backend.eof, more_up = run(&up), more_down = run(&down);
+
+	if (up.moved + down.moved > 0)
+		s->progress_ms = loop_now_ms(s->shift->loop);
+	if (is_over(s)) {
+		session_end(s);
+		return;
+	}
+	finish(&up);
+	finish(&down);
+	if (s->backend.eof && !had_end)
+		loop_timer_set(s->shift->loop, &s->timer, session_server(s)->timeout);
+	if (more_up || more_down)
+		loop_again(s->shift->loop, &s->task);
+}
+
+void
+relay_begin(struct session *s)
+{
+	struct entry *e = s->entry;
+
+	session_enter(s, PHASE_RELAY);
+	keep(&s->to_client, buf_head(&e->out), e->out.len);
+	keep(&s->to_client, buf_head(&e->backend_in), e->backend_in.len);
+	keep(&s->to_backend, buf_head(&e->backend_out), e->backend_out.len);
+	keep(&s->to_backend, buf_head(&e->in), e->in.len);
+	entry_free(&s->entry);
+	seats_give(&s->shift->seats, SEAT_LOGIN - SEAT_RELAY);
+	s->seats = SEAT_RELAY;
+	s->shift->on_leave(s->shift);
+	s->progress_ms = loop_now_ms(s->shift->loop);
+	s->task.run = again;
+	s->timer.on_time = on_timer;
+	loop_timer_set(s->shift->loop, &s->timer, session_server(s)->proxy_timeout);
+	relay_run(s);
+}

@@ -1,0 +1,104 @@
+/*
+ * session - one client, from accept to burial
+ *
+ * A session is a phase and what that phase needs. Until the client is let in it owns a
+ * struct entry: buffers, protocol halves, credentials, the question to the source; all
+ * of it is freed when the relay begins, and an idle session is then two descriptors and
+ * an epitaph. Nor does a client that was greeted and has said nothing yet own one.
+ * session_end() only marks: the loop buries the dead after its turn, so any
+ * callback may end its session and return.
+ *
+ *     GREETING -> DIALOGUE <-> AUTH -> WAIT
+ *                    ^          |        |
+ *                    +----------+--------+
+ *                    |          v
+ *                    +------- DIAL -> LOGIN -> RELAY or GATE -> dead
+ *
+ * Modules of the phases: dialogue (GREETING to WAIT), handover (DIAL, LOGIN), relay,
+ * gate. Built on: shift, conn, proto, epitaph.
+ */
+#ifndef POSTERN_WORKER_SESSION_H
+#define POSTERN_WORKER_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "common/conf.h"
+#include "common/list.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "worker/epitaph.h"
+#include "worker/net/conn.h"
+#include "worker/proto/proto.h"
+#include "worker/shift.h"
+
+struct entry;
+struct spill;
+
+enum phase {
+	PHASE_GREETING,         /* smtp_greeting_delay: the client has to be silent */
+	PHASE_DIALOGUE,         /* the client's half speaks */
+	PHASE_AUTH,             /* the source is asked */
+	PHASE_WAIT,             /* Auth-Wait: silence before a refusal */
+	PHASE_DIAL,             /* a backend is looked up and connected to */
+	PHASE_LOGIN,            /* the backend's half speaks */
+	PHASE_RELAY,
+	PHASE_GATE,
+	PHASE_LINGER,           /* all is said; what the client still sends is thrown away */
+	PHASE_DEAD,
+};
+
+struct session {
+	struct list node;               /* in shift->sessions */
+	struct shift *shift;            /* borrowed */
+	const struct conf_listen *listen;       /* borrowed from the configuration */
+	struct entry *entry;            /* owned; NULL before the client's first byte and in RELAY */
+	struct epitaph *epitaph;        /* owned; from the first known user on */
+	struct conn client, backend;
+	struct loop_timer timer;
+	struct loop_task task;          /* to go on next turn; in the end, to be buried */
+	struct log_origin origin;
+	struct spill *to_backend, *to_client;   /* owned: what a full socket did not take, in RELAY */
+	uint64_t progress_ms;           /* when the relay last moved a byte; before it, when the client came */
+	struct addr addr;               /* the client's */
+	uint8_t phase;                  /* enum phase */
+	uint8_t seats;                  /* held */
+	bool mid_line_up, mid_line_down;        /* the last byte passed on did not end a line */
+};
+
+/* Takes over the accepted socket `fd`. The session lives until it ends by itself or by session_shut(). */
+void session_start(struct shift *shift, const struct conf_listen *listen, int fd, const struct addr *addr);
+
+/* Marks it dead; it is buried at the end of the turn. Calling it twice is harmless. */
+void session_end(struct session *s);
+
+/* Tells the client why, where that cannot be taken for something else, and ends. */
+void session_goodbye(struct session *s, enum goodbye why);
+
+/* Writes a line with the session's context. */
+void session_log(const struct session *s, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same at level info without what is being done: the milestones of a session. */
+void session_event(struct session *s, const char *text);
+
+/* Writes its epitaph, again when more is known. */
+void session_remember(struct session *s, const char *user, const struct addr *backend);
+
+static inline const struct server *
+session_server(const struct session *s)
+{
+	return s->listen->server;
+}
+
+static inline const struct proto *
+session_proto(const struct session *s)
+{
+	return proto_get(session_server(s)->protocol);
+}
+
+/* Moves on. Who enters a phase sets its timer. */
+void session_enter(struct session *s, enum phase phase);
+
+#endif
