@@ -195,7 +195,7 @@ line_begin(struct line *line, const struct log *log, enum log_level level, const
 		line_printf(line, "*%llu ", (unsigned long long)origin->number);
 }
 
-/* One datagram as RFC 3164 has it: header, then the line without its newline. Full or broken, it is lost. */
+/* One datagram as RFC 3164 has it: header, then the line without its newline. */
 static void
 send_syslog(const struct log_target *target, enum log_level level, struct line *line)
 {
@@ -209,7 +209,7 @@ send_syslog(const struct log_target *target, enum log_level level, struct line *
 	};
 	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
 
-	sendmsg(target->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	sendmsg(target->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);     /* where nobody takes it, it is lost */
 }
 
 /* What cannot be written is lost: a full disk stops nothing. */
@@ -296,7 +296,7 @@ static size_t
 utf8_len(const unsigned char *s, size_t len)
 {
 	size_t want = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
-	/* Below the first, the form is overlong (or a C1 control); above the second, a surrogate or past U+10FFFF. */
+	/* Of the second byte: below, the form is overlong or a C1 control; above, a surrogate or past U+10FFFF. */
 	unsigned lowest = s[0] == 0xc2 || s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
 	unsigned highest = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
 
@@ -310,7 +310,7 @@ utf8_len(const unsigned char *s, size_t len)
 	return want;
 }
 
-/* Writes the first character of a stranger's text, or its first byte as \xNN. Returns what it read; *piece_len is written. */
+/* Writes the first character of a stranger's text, or its first byte as \xNN. Returns how many bytes that took. */
 static size_t
 log_character(char piece[5], size_t *piece_len, const unsigned char *s, size_t len)
 {

@@ -41,7 +41,8 @@ END_TEST
 static const char *const bad[] = {
 	"Z", "Zg", "Zg=", "=", "==", "===", "====", "Z===", "=g==", "Zg==Zg==", "Zg==\n", "Zg= =", "Zm8=Zm8=",
 	"Zh==", "Zm9=",         /* bits behind the last byte */
-	"Zm9v\n", "Zm9v ", " Zm9v", "Zm9vYg==A", "Zm9vYg==AAAA", "Zm9v=", "Zm9v====", "Zm\r\nm9v", "Zm-_", "Zm9\xe9", "*",
+	"Zm9v\n", "Zm9v ", " Zm9v", "Zm9vYg==A", "Zm9vYg==AAAA", "Zm9v=", "Zm9v====",
+	"Zm\r\nm9v", "Zm-_", "Zm9\xe9", "*",
 };
 
 START_TEST(only_the_canonical_form_is_base64)

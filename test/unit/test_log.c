@@ -275,8 +275,8 @@ START_TEST(syslog_gets_one_datagram_a_line)
 	ck_assert_int_gt(len, 0);
 	got[len] = '\0';
 	/* As nginx: the whole line, with its own time, stands behind the header. */
-	ck_assert_int_eq(sscanf(got, "<19>%3s %2d %2d:%2d:%2d mx postern: %*d/%*d/%*d %*d:%*d:%*d [%7[a-z]] %*d#%*d: %63[^\n]",
-	    month, &day, &h, &m, &s, level, tail), 7);
+	ck_assert_int_eq(sscanf(got, "<19>%3s %2d %2d:%2d:%2d mx postern: "
+	    "%*d/%*d/%*d %*d:%*d:%*d [%7[a-z]] %*d#%*d: %63[^\n]", month, &day, &h, &m, &s, level, tail), 7);
 	ck_assert_str_eq(level, "error");
 	ck_assert_str_eq(tail, "text");
 	ck_assert_str_eq(got + len - 4, "text");
