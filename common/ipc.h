@@ -3,7 +3,7 @@
  *
  * One SOCK_SEQPACKET pair a child. Messages are of one fixed size, with at most one
  * descriptor beside them, so neither side parses anything. End of file means that
- * the other side is dead. Built on: nothing.
+ * the other side is dead. Built on: packet.
  */
 #ifndef POSTERN_COMMON_IPC_H
 #define POSTERN_COMMON_IPC_H

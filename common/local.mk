@@ -11,6 +11,7 @@ libcommon_a_SOURCES = \
 	common/addr.h common/addr.c \
 	common/addrset.h common/addrset.c
 libcommon_a_SOURCES += common/wheel.h common/wheel.c common/loop.h common/loop.c
+libcommon_a_SOURCES += common/packet.h common/packet.c
 libcommon_a_SOURCES += common/ipc.h common/ipc.c
 libcommon_a_SOURCES += common/sock.h common/sock.c
 libcommon_a_SOURCES += common/log.h common/log.c
