@@ -18,6 +18,7 @@
 #include "common/protocols.h"
 
 #define CODEC_MAX 8192          /* bytes of one message */
+#define CODEC_SECRET_MAX 1024   /* of a password: nobody hashes a longer one */
 
 /* Texts are borrowed: of the asker when encoding, of the packet after decoding. NULL: there is none. */
 struct helper_request {

@@ -6,4 +6,10 @@ libhelper_a_SOURCES = \
 	worker/helper/crypthash.h worker/helper/crypthash.c \
 	worker/helper/secret.h worker/helper/secret.c \
 	worker/helper/passwdline.h worker/helper/passwdline.c \
-	worker/helper/passwdfile.h worker/helper/passwdfile.c
+	worker/helper/passwdfile.h worker/helper/passwdfile.c \
+	worker/helper/helper_log.h worker/helper/helper_log.c \
+	worker/helper/helper.h worker/helper/helper.c
+
+pkglibexec_PROGRAMS += postern-auth-file
+postern_auth_file_SOURCES = worker/helper/helper_file.c
+postern_auth_file_LDADD = libhelper.a libcommon.a $(CRYPT_LIBS) $(OPENSSL_LIBS)

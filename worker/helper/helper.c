@@ -1,0 +1,313 @@
+#include "worker/helper/helper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/ipc.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/must.h"
+#include "common/packet.h"
+#include "common/proc.h"
+#include "common/sandbox.h"
+#include "worker/helper/codec.h"
+#include "worker/helper/helper_log.h"
+
+#define SETTING_MAX 65536       /* bytes of a setting's text */
+
+struct helper {
+	const struct helper_kind *kind;
+	char *label;                    /* owned */
+	pthread_mutex_t lock;           /* of `loaded` */
+	void *loaded;                   /* owned; the kind's; NULL until the first file */
+};
+
+/* What the master said, in a memfd. Returns *len bytes and a NUL, the caller's; NULL if it cannot be read. */
+static char *
+read_text(int fd, size_t *len)
+{
+	struct stat st;
+	char *text;
+	ssize_t got;
+
+	if (fd == -1 || fstat(fd, &st) == -1 || st.st_size < 0 || st.st_size > SETTING_MAX)
+		return NULL;
+	text = mem_alloc((size_t)st.st_size + 1);
+	if ((got = pread(fd, text, (size_t)st.st_size, 0)) == -1) {
+		mem_free(text);
+		return NULL;
+	}
+	*len = (size_t)got;
+	return text;
+}
+
+/* Takes one setting; `fd` is its to close or keep. */
+static void
+set(struct helper *h, const struct ipc_message *message, int fd)
+{
+	size_t len = 0;
+	char *text;
+
+	if (message->index == IPC_SET_LOG_FILE) {
+		helper_log_file(message->value, fd);
+		return;
+	}
+	text = read_text(fd, &len);
+	if (text != NULL && message->index == IPC_SET_LOG_SYSLOG) {
+		helper_log_syslog(message->value, text, len);
+	} else if (text != NULL && message->index == IPC_SET_LABEL) {
+		mem_free(h->label);
+		h->label = text;
+		text = NULL;
+	}
+	mem_free(text);
+	if (fd != -1)
+		close(fd);
+}
+
+/*
+ * Reads a fresh file and, if it is good, answers from it from now on; else nothing
+ * changes. Answers under way keep the old one locked until they are done.
+ */
+static int
+feed(struct helper *h, int fd)
+{
+	char *why = NULL;
+	void *fresh = h->kind->load(fd, h->label, &why), *old;
+
+	close(fd);
+	if (fresh == NULL && h->loaded == NULL)
+		log_say(LOG_EMERG, "%s", why);
+	else if (fresh == NULL)
+		log_say(LOG_ERROR, "%s, what was read before stays in force", why);
+	mem_free(why);
+	if (fresh == NULL)
+		return -1;
+	pthread_mutex_lock(&h->lock);
+	old = h->loaded;
+	h->loaded = fresh;
+	pthread_mutex_unlock(&h->lock);
+	if (old != NULL)
+		h->kind->unload(&old);
+	return 0;
+}
+
+/* One message of the master. Returns its kind; 0 for none that could be read. Ends with the master. */
+static uint32_t
+hear(struct helper *h)
+{
+	struct ipc_message message;
+	int fd, got = ipc_recv(IPC_HELPER_CHANNEL, &message, &fd);
+
+	if (got == 0 || (got == -1 && errno != EPROTO))
+		_exit(EXIT_SUCCESS);
+	if (got == -1)
+		return 0;
+	if (message.kind == IPC_SETTING) {
+		set(h, &message, fd);
+	} else if (message.kind == IPC_LOGFILE) {
+		helper_log_reopened(message.index, fd);
+	} else if (message.kind == IPC_FEED && fd != -1) {
+		if (feed(h, fd) == -1 && h->loaded == NULL)
+			return IPC_FAILED;
+	} else if (fd != -1) {
+		close(fd);
+	}
+	return message.kind;
+}
+
+static void *
+listen_to_master(void *ctx)
+{
+	for (;;)
+		hear(ctx);
+	return NULL;
+}
+
+static void
+tell_master(uint32_t kind, int64_t value)
+{
+	const struct ipc_message message = { .kind = kind, .value = value };
+
+	/* If the master cannot be told, it is dead, and the channel says so next. */
+	ipc_send(IPC_HELPER_CHANNEL, &message, -1);
+}
+
+static _Noreturn void
+give_up(const char *step, int error)
+{
+	log_say(LOG_EMERG, "%s failed %s", step, log_errno(error));
+	tell_master(IPC_FAILED, error);
+	_exit(EXIT_FAILURE);
+}
+
+/* Only its own end of the channel and the mailbox come from the master; both are to be waited at. */
+static void
+take_inheritance(const struct helper_kind *kind)
+{
+	const int sockets[] = { IPC_HELPER_CHANNEL, IPC_HELPER_MAILBOX };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct stat st;
+		int flags = fcntl(sockets[i], F_GETFL);
+
+		if (fstat(sockets[i], &st) == -1 || !S_ISSOCK(st.st_mode) ||
+		    fcntl(sockets[i], F_SETFL, flags & ~O_NONBLOCK) == -1) {
+			fprintf(stderr, "postern: this is the helper of %s and runs only under postern\n", kind->name);
+			exit(EXIT_FAILURE);
+		}
+	}
+	if (proc_hold_standard() == -1)
+		give_up("opening /dev/null", errno);
+	proc_close_others(IPC_HELPER_MAILBOX + 1, NULL, 0);
+}
+
+/* What a terminal or an operator sends to all of us is the master's to hear; the channel ends us, or TERM. */
+static void
+ignore_signals(void)
+{
+	const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGSYS };
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+}
+
+/* From here on: no paths, no programs, no core image, and nobody traces us who could not before. */
+static void
+settle_in(struct helper *h)
+{
+	char *title = mem_printf("%s %s", h->kind->name, h->label);
+
+	proc_title(title);
+	mem_free(title);
+	tzset();
+	log_tick();
+	h->kind->prepare();
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
+		give_up("prctl(PR_SET_DUMPABLE)", errno);
+	if (sandbox_enter() == -1)
+		give_up("entering the sandbox", errno);
+}
+
+static void
+start(struct helper *h)
+{
+	pthread_t thread;
+	uint32_t kind;
+	int error;
+
+	while (hear(h) != IPC_START)
+		continue;
+	settle_in(h);
+	while (h->loaded == NULL)
+		if ((kind = hear(h)) == IPC_FAILED) {
+			tell_master(IPC_FAILED, EINVAL);
+			_exit(EXIT_FAILURE);
+		}
+	if ((error = pthread_create(&thread, NULL, listen_to_master, h)) != 0)
+		give_up("pthread_create()", error);
+	tell_master(IPC_READY, 0);
+}
+
+static bool
+is_late(const struct helper_request *request)
+{
+	struct timespec now;
+
+	MUST(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 > request->deadline_ms;
+}
+
+static bool
+has_gone(int asker)
+{
+	struct pollfd p = { .fd = asker };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
+
+/* Sends what fits into a packet, which ours do; if one does not, that is no yes. */
+static void
+send_reply(int asker, const struct helper_reply *reply)
+{
+	const struct helper_reply unavailable = { .outcome = HELPER_UNAVAILABLE };
+	char packet[CODEC_MAX];
+	ssize_t len = helper_reply_encode(packet, sizeof(packet), reply);
+
+	if (len == -1)
+		len = helper_reply_encode(packet, sizeof(packet), &unavailable);
+	MUST(len != -1);
+	/* An asker that has gone by now gets nothing. */
+	packet_send(asker, packet, (size_t)len, -1);
+	mem_wipe(packet, (size_t)len);
+}
+
+static void
+serve(struct helper *h, const char *packet, size_t len, int asker)
+{
+	struct helper_request request;
+	struct helper_reply reply = { .outcome = HELPER_UNAVAILABLE };
+
+	if (helper_request_decode(&request, packet, len) == -1) {
+		log_say(LOG_ALERT, "%s %s: a worker sent no request", h->kind->name, h->label);
+		return;
+	}
+	if (is_late(&request) || has_gone(asker))
+		return;
+	pthread_mutex_lock(&h->lock);
+	h->kind->answer(h->loaded, &request, &reply);
+	pthread_mutex_unlock(&h->lock);
+	send_reply(asker, &reply);
+	helper_reply_reset(&reply);
+}
+
+/* An empty packet looks like the end of the mailbox, and any worker could send one. */
+static bool
+has_ended(int socket)
+{
+	struct pollfd p = { .fd = socket };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+}
+
+static void
+serve_next(struct helper *h)
+{
+	char packet[CODEC_MAX];
+	int asker;
+	ssize_t len = packet_recv(IPC_HELPER_MAILBOX, packet, sizeof(packet), &asker);
+
+	if (len == -1 && errno != EPROTO)
+		give_up("recvmsg() on the mailbox", errno);
+	if (len == 0 && has_ended(IPC_HELPER_MAILBOX))
+		_exit(EXIT_SUCCESS);
+	if (len > 0 && asker != -1)
+		serve(h, packet, (size_t)len, asker);
+	if (asker != -1)
+		close(asker);
+	mem_wipe(packet, sizeof(packet));
+}
+
+_Noreturn void
+helper_run(int argc, char **argv, const struct helper_kind *kind)
+{
+	struct helper h = { .kind = kind, .label = mem_strdup(""), .lock = PTHREAD_MUTEX_INITIALIZER };
+
+	proc_init(argc, argv);
+	ignore_signals();
+	take_inheritance(kind);
+	start(&h);
+	for (;;)
+		serve_next(&h);
+}

@@ -1,0 +1,115 @@
+#include "worker/helper/helper_log.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/addr.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#define STDERR_INDEX 0xffffff   /* a target that is stderr and no file of the configuration */
+
+static struct log whole;         /* of the process; its targets live as long */
+
+static bool
+is_level(int64_t level)
+{
+	return level >= LOG_EMERG && level <= LOG_DEBUG;
+}
+
+static void
+add(const struct log_target *target)
+{
+	log_add(&whole, mem_dup(target, sizeof(*target)));
+	log_use(&whole);
+}
+
+void
+helper_log_file(int64_t value, int fd)
+{
+	struct log_target target = {
+		.kind = LOG_TO_FILE, .level = (enum log_level)(value & 0xff), .file = (unsigned)(value >> 8), .fd = fd,
+	};
+
+	if (fd != -1 && is_level(value & 0xff))
+		add(&target);
+	else if (fd != -1)
+		close(fd);
+}
+
+/* The next of several strings, each with its NUL; NULL when there is no more. */
+static const char *
+next_string(const char **at, const char *end)
+{
+	const char *string = *at;
+
+	if (string >= end)
+		return NULL;
+	*at += strlen(string) + 1;
+	return string;
+}
+
+static int
+parse_server(struct endpoint *server, const char *text)
+{
+	char *host = NULL;
+	unsigned port;
+	bool is_unix;
+	int result = 0;
+
+	if (addr_split(text, 514, &host, &port, &is_unix) != NULL)
+		return -1;
+	if (is_unix) {
+		server->addr.family = AF_UNIX;
+		server->path = host;
+		return 0;
+	}
+	result = addr_parse(&server->addr, host, strlen(host));
+	server->addr.port = (uint16_t)port;
+	mem_free(host);
+	return result;
+}
+
+/* Nobody may be there yet, or any more: lines are lost until somebody is. */
+static int
+open_syslog(const struct endpoint *server)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = endpoint_sockaddr(server, &sa);
+	int fd = len == 0 ? -1 : socket(server->addr.family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd != -1 && connect(fd, (const struct sockaddr *)&sa, len) == -1) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+void
+helper_log_syslog(int64_t value, const char *text, size_t len)
+{
+	const char *at = text, *end = text + len;
+	const char *server = next_string(&at, end), *tag = next_string(&at, end), *hostname = next_string(&at, end);
+	struct log_target target = {
+		.kind = LOG_TO_SYSLOG, .level = (enum log_level)(value & 0xff), .priority = (unsigned)(value >> 8),
+	};
+
+	if (hostname == NULL || !is_level(value & 0xff) || parse_server(&target.server, server) == -1)
+		return;
+	target.tag = mem_strdup(tag);
+	target.hostname = hostname[0] != '\0' ? mem_strdup(hostname) : NULL;
+	target.fd = open_syslog(&target.server);
+	add(&target);
+}
+
+void
+helper_log_reopened(uint32_t index, int fd)
+{
+	for (struct log_target *target = whole.targets; target != NULL && fd != -1; target = target->next)
+		if (target->kind == LOG_TO_FILE && target->file == index && index != STDERR_INDEX)
+			dup3(fd, target->fd, O_CLOEXEC);
+	if (fd != -1)
+		close(fd);
+}
