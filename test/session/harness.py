@@ -51,6 +51,8 @@ def gather_logs(folder):
     """The ends of all logs below a test's folder, for the report of its failure."""
     text = ""
     for path in sorted(pathlib.Path(folder).rglob("*.log")):
+        if "mail" in path.parts:        # Dovecot's own index logs
+            continue
         lines = path.read_text(errors="replace").splitlines()[-60:]
         text += f"\n--- {path.relative_to(folder)}\n" + "\n".join(lines)
     return text
@@ -249,7 +251,7 @@ mail {{
             return lines if len(lines) >= count else None
         return eventually(look, f"{count} x {pattern!r} in the log")
 
-    def signal(self, number):
+    def kill(self, number):
         os.kill(self.pid, number)
 
     def children(self, title="worker process"):
@@ -270,7 +272,7 @@ mail {{
     def reload(self):
         """SIGHUP; returns when the old workers have been told and the new ones serve."""
         before = self.log().count("reconfigured")
-        self.signal(signal.SIGHUP)
+        self.kill(signal.SIGHUP)
         eventually(lambda: self.log().count("reconfigured") > before, "the reload")
 
     def running(self):
@@ -279,7 +281,7 @@ mail {{
     def stop(self, number=signal.SIGTERM):
         """Ends it and looks after its last words: no sanitizer may have found anything."""
         if self.running():
-            self.signal(number)
+            self.kill(number)
             eventually(lambda: not self.running() or self.zombie(), "the end of postern")
         self.pid = None
         for report in self.env.folder.glob("sanitizer.*"):

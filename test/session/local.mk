@@ -1,0 +1,10 @@
+# Session tests: the real binary against scripted and real peers.
+TEST_EXTENSIONS = .py
+PY_LOG_COMPILER = $(PYTHON)
+TESTS += test/session/run.py
+EXTRA_DIST += \
+	test/session/run.py \
+	test/session/harness.py \
+	test/session/peers.py \
+	test/session/real.py \
+	test/session/test_smoke.py

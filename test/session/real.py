@@ -1,0 +1,207 @@
+"""Real peers: a Dovecot and a Postfix of the test's own, in its folder and on its addresses."""
+import os
+import pathlib
+import shutil
+import subprocess
+
+from harness import PATIENCE, Skip, Wire, eventually
+
+
+def program(name):
+    """The path of an installed program, or the test is skipped."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/lib/dovecot")
+    if path is None:
+        raise Skip(f"{name} is not installed")
+    return path
+
+
+def answers(address):
+    try:
+        Wire.to(address).close()
+        return True
+    except OSError:
+        return False
+
+
+class Dovecot:
+    """IMAP on port 143 and POP3 on 110 of an address, users from a passwd-file, mail in Maildirs."""
+
+    CONFIG = """
+base_dir = {dir}/run
+state_dir = {dir}/state
+instance_name = test-{number}
+log_path = {dir}/dovecot.log
+info_log_path = {dir}/dovecot.log
+auth_verbose = yes
+ssl = no
+disable_plaintext_auth = no
+protocols = imap pop3
+listen = {ip}
+mail_location = maildir:{dir}/mail/%n
+mail_uid = 65534
+mail_gid = 65534
+first_valid_uid = 1
+mail_debug = no
+auth_mechanisms = plain login
+login_trusted_networks = {trusted}
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {dir}/users
+}}
+userdb {{
+  driver = static
+  args = uid=65534 gid=65534 home={dir}/mail/%n
+}}
+namespace inbox {{
+  inbox = yes
+}}
+service imap-login {{
+  process_min_avail = 1
+  inet_listener imap {{
+    port = 143
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = 110
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+service auth {{
+  unix_listener postfix-auth {{
+    mode = 0666
+  }}
+}}
+service anvil {{
+  client_limit = 1100
+}}
+{more}
+"""
+
+    def __init__(self, env, ip, users, trusted="", more=""):
+        self.program = program("dovecot")
+        self.dir = env.path("dovecot")
+        self.ip, self.imap, self.pop3 = ip, (ip, 143), (ip, 110)
+        self.auth_socket = self.dir / "run" / "postfix-auth"
+        for sub in ("", "run", "state", "mail"):
+            (self.dir / sub).mkdir(exist_ok=True)
+        os.chown(self.dir / "mail", 65534, 65534)
+        env.write("dovecot/users", "".join(f"{user}:{{PLAIN}}{password}\n" for user, password in users.items()))
+        config = env.write("dovecot/dovecot.conf", self.CONFIG.format(
+            dir=self.dir, ip=ip, number=env.number, trusted=trusted, more=more))
+        self.process = subprocess.Popen([self.program, "-F", "-c", str(config)], stdin=subprocess.DEVNULL,
+                                        stdout=open(self.dir / "console.log", "wb"), stderr=subprocess.STDOUT)
+        env.keep(self)
+        eventually(lambda: answers(self.imap) and answers(self.pop3), "Dovecot answers")
+
+    def deliver(self, user, text):
+        """Puts a message into a user's INBOX."""
+        box = self.dir / "mail" / user
+        for sub in ("cur", "new", "tmp"):
+            (box / sub).mkdir(parents=True, exist_ok=True)
+        name = f"{len(list((box / 'new').iterdir()))}.M{os.getpid()}.test"
+        (box / "tmp" / name).write_bytes(text)
+        os.rename(box / "tmp" / name, box / "new" / name)
+        for path in [box, *box.rglob("*")]:
+            os.chown(path, 65534, 65534)
+
+    def log(self):
+        return (self.dir / "dovecot.log").read_text(errors="replace")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
+
+class Postfix:
+    """An MTA that delivers everything for example.com to Maildirs; XCLIENT allowed from loopback."""
+
+    MAIN = """
+compatibility_level = 3.6
+queue_directory = {dir}/queue
+data_directory = {dir}/data
+maillog_file = {dir}/postfix.log
+maillog_file_prefixes = {dir}
+inet_interfaces = all
+inet_protocols = ipv4
+myhostname = backend.example.com
+mydestination =
+mynetworks = 127.0.0.254/32
+alias_maps =
+alias_database =
+local_recipient_maps =
+virtual_mailbox_domains = example.com
+virtual_mailbox_base = {dir}/mail
+virtual_mailbox_maps = static:box/
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+smtpd_recipient_restrictions = {restrictions}
+smtpd_authorized_xclient_hosts = {xclient}
+smtpd_peername_lookup = no
+smtpd_client_connection_rate_limit = 0
+smtpd_error_sleep_time = 0
+biff = no
+{more}
+"""
+    MASTER = """
+{ip}:25 inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+virtual unix - n n - - virtual
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+showq unix n - n - - showq
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+    def __init__(self, env, ip, sasl=None, xclient="127.0.0.0/8",
+                 restrictions="permit_sasl_authenticated, reject_unauth_destination", more=""):
+        self.program = program("postfix")
+        self.dir = env.path("postfix")
+        self.ip, self.smtp = ip, (ip, 25)
+        for sub in ("", "queue", "data", "mail"):
+            (self.dir / sub).mkdir(exist_ok=True)
+        shutil.chown(self.dir / "data", "postfix")
+        os.chown(self.dir / "mail", 65534, 65534)
+        if sasl:
+            more += f"\nsmtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = {sasl}\n"
+        env.write("postfix/main.cf", self.MAIN.format(dir=self.dir, ip=ip, xclient=xclient,
+                                                      restrictions=restrictions, more=more))
+        env.write("postfix/master.cf", self.MASTER.format(ip=ip))
+        self.command("start")
+        env.keep(self)
+        eventually(lambda: answers(self.smtp), "Postfix answers")
+
+    def command(self, verb):
+        done = subprocess.run([self.program, "-c", str(self.dir), verb], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        assert done.returncode == 0, f"postfix {verb}: {done.stdout}"
+
+    def messages(self, count=1):
+        """Waits for so many delivered messages; returns their texts."""
+        box = self.dir / "mail" / "box" / "new"
+        eventually(lambda: box.exists() and len(list(box.iterdir())) >= count, f"{count} delivered messages")
+        return [path.read_bytes() for path in sorted(box.iterdir())]
+
+    def log(self):
+        path = pathlib.Path(self.dir / "postfix.log")
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def stop(self):
+        self.command("stop")
