@@ -1,0 +1,356 @@
+#!/usr/bin/env python3
+"""What a login, an idle session and a gigabyte cost: Postern beside nginx, in one run.
+
+    bench.py [--build DIR] [--logins N] [--idle N] [--megabytes N] [--rounds N] [PART ...]
+
+PART is syscalls, cpu, idle or bulk; all of them without one. Both proxies have one
+worker, error_log at level error, the same auth server (HTTP, kept connections) and the
+same IMAP backend, which this program plays itself. Rounds are interleaved and the
+median is printed; absolute figures move with the machine, the ratio is what counts.
+Needs root, nginx with its mail module and strace.
+"""
+import argparse
+import asyncio
+import glob
+import os
+import pathlib
+import re
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+BACKEND, AUTH, FRONT = ("127.44.0.2", 2143), ("127.44.0.3", 9000), {"postern": ("127.44.0.4", 2143), "nginx": ("127.44.0.5", 2143)}
+CHUNK = bytes(65536 - 2) + b"\r\n"
+
+
+# --- the peers, on one asyncio loop in a process of their own ---
+
+class Auth(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport, self.held = transport, b""
+
+    def data_received(self, data):
+        self.held += data
+        while b"\r\n\r\n" in self.held:
+            head, _, self.held = self.held.partition(b"\r\n\r\n")
+            keep = b"HTTP/1.1" in head
+            self.transport.write(b"HTTP/1.1 200 OK\r\nAuth-Status: OK\r\nAuth-Server: %s\r\nAuth-Port: %d\r\n%s\r\n" % (
+                BACKEND[0].encode(), BACKEND[1], b"Content-Length: 0\r\n" if keep else b"Connection: close\r\n"))
+            if not keep:
+                self.transport.close()
+
+
+class Backend(asyncio.Protocol):
+    """IMAP as far as a login needs it; `x FEED n` sends n chunks, `x SINK n` takes n chunks, then says OK."""
+
+    def connection_made(self, transport):
+        self.transport, self.held, self.literal, self.sink, self.feed = transport, b"", 0, 0, 0
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        transport.set_write_buffer_limits(high=1 << 20)
+        transport.write(b"* OK [CAPABILITY IMAP4rev1 LITERAL+] backend\r\n")
+
+    paused = feeding = False
+
+    def pause_writing(self):
+        self.paused = True
+
+    def resume_writing(self):
+        self.paused = False
+        self.pump()
+
+    def pump(self):
+        while self.feed and not self.paused:
+            self.transport.write(CHUNK)
+            self.feed -= 1
+        if not self.feed and self.feeding:
+            self.feeding = False
+            self.transport.write(b"x OK fed\r\n")
+
+    def data_received(self, data):
+        if self.sink:
+            self.sink -= len(data)
+            if self.sink <= 0:
+                self.sink = 0
+                self.transport.write(b"x OK sunk\r\n")
+            return
+        self.held += data
+        while b"\r\n" in self.held:
+            line, _, self.held = self.held.partition(b"\r\n")
+            if self.literal:
+                line, self.literal = b"", line.endswith(b"}")
+                if self.literal:
+                    self.transport.write(b"+ OK\r\n")
+                else:
+                    self.transport.write(self.tag + b" OK in\r\n")
+                continue
+            words = line.split()
+            if line.endswith(b"}"):
+                self.tag, self.literal = words[0], True
+                self.transport.write(b"+ OK\r\n")
+            elif words[1] == b"LOGOUT":
+                self.transport.write(b"* BYE\r\n" + words[0] + b" OK out\r\n")
+                self.transport.close()
+                return
+            elif words[1] == b"FEED":
+                self.feed, self.feeding = int(words[2]), True
+                self.pump()
+            elif words[1] == b"SINK":
+                self.sink = int(words[2]) * len(CHUNK) - len(self.held)
+            else:
+                self.transport.write(words[0] + b" OK done\r\n")
+
+
+def play_peers():
+    """Forks the process that plays auth server and backend; returns its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+
+    async def serve():
+        loop = asyncio.get_running_loop()
+        await loop.create_server(Auth, *AUTH, backlog=4096)
+        await loop.create_server(Backend, *BACKEND, backlog=4096)
+        await asyncio.sleep(3600)
+    asyncio.run(serve())
+    os._exit(0)
+
+
+# --- the proxies ---
+
+class Proxy:
+    def __init__(self, name, command, folder):
+        self.name, self.address = name, FRONT[name]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=folder)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(self.address, 1).close()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def pids(self):
+        """The master and its children."""
+        children = []
+        for path in glob.glob(f"/proc/{self.process.pid}/task/*/children"):
+            children += [int(pid) for pid in pathlib.Path(path).read_text().split()]
+        return [self.process.pid] + children
+
+    def worker(self):
+        for pid in self.pids()[1:]:
+            if b"worker process" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+        raise RuntimeError("no worker")
+
+    def cpu_us(self):
+        total = 0
+        for pid in self.pids():
+            # nanoseconds on a CPU: finer than the ticks of /proc/PID/stat
+            total += int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1000
+        return total
+
+    def pss(self):
+        total = 0
+        for pid in self.pids():
+            total += int(re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1]) * 1024
+        return total
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+
+def start_postern(build, folder):
+    (folder / "postern.conf").write_text(f"""
+daemon off; worker_processes 1;
+error_log {folder}/postern.log error; pid {folder}/postern.pid;
+events {{ worker_connections 8192; }}
+mail {{ server_name bench; auth_http {AUTH[0]}:{AUTH[1]}/auth;
+    server {{ listen {FRONT['postern'][0]}:{FRONT['postern'][1]}; protocol imap; }} }}
+""")
+    return Proxy("postern", [str(build / "postern"), "-p", str(folder), "-c", str(folder / "postern.conf")], folder)
+
+
+def start_nginx(folder):
+    program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+    module = next(iter(glob.glob("/usr/lib*/nginx/modules/ngx_mail_module.so")), None)
+    if program is None:
+        return None
+    (folder / "nginx.conf").write_text(f"""
+{f'load_module {module};' if module else ''}
+daemon off; worker_processes 1;
+error_log {folder}/nginx.log error; pid {folder}/nginx.pid;
+events {{ worker_connections 8192; }}
+mail {{ server_name bench; auth_http {AUTH[0]}:{AUTH[1]}/auth;
+    server {{ listen {FRONT['nginx'][0]}:{FRONT['nginx'][1]}; protocol imap; }} }}
+""")
+    return Proxy("nginx", [program, "-c", str(folder / "nginx.conf")], folder)
+
+
+# --- the load ---
+
+async def login(address):
+    reader, writer = await asyncio.open_connection(*address)
+    await reader.readline()
+    writer.write(b"a LOGIN joe secret\r\n")
+    assert b"OK" in await reader.readline()
+    return reader, writer
+
+
+async def one_login(address):
+    """Connect, greeting, login, one NOOP answered by the backend, LOGOUT."""
+    reader, writer = await login(address)
+    writer.write(b"b NOOP\r\n")
+    assert b"OK" in await reader.readline()
+    writer.write(b"c LOGOUT\r\n")
+    await reader.read()
+    writer.close()
+
+
+async def many_logins(address, count, at_once=32):
+    async def lane(n):
+        for _ in range(n):
+            await one_login(address)
+    await asyncio.gather(*[lane(count // at_once) for _ in range(at_once)])
+
+
+async def idle_sessions(proxy, count):
+    before = proxy.pss()
+    open_ones = []
+    for begin in range(0, count, 50):
+        open_ones += await asyncio.gather(*[login(proxy.address) for _ in range(min(50, count - begin))])
+    await asyncio.sleep(1)
+    after = proxy.pss()
+    for _, writer in open_ones:
+        writer.close()
+    await asyncio.sleep(1)
+    return (after - before) / count
+
+
+def bulk(address, verb, chunks):
+    sock = socket.create_connection(address)
+    file = sock.makefile("rb")
+    file.readline()
+    sock.sendall(b"a LOGIN joe secret\r\n")
+    file.readline()
+    sock.sendall(b"x %s %d\r\n" % (verb, chunks))
+    if verb == b"SINK":
+        time.sleep(0.05)
+        for _ in range(chunks):
+            sock.sendall(CHUNK)
+        assert file.readline().startswith(b"x OK")
+    else:
+        left = chunks * len(CHUNK)
+        file.close()
+        while left > 0:
+            left -= len(sock.recv(min(left, 1 << 20)))
+        sock.recv(100)
+    sock.close()
+
+
+# --- the measurements ---
+
+def table(title, unit, figures):
+    print(f"\n{title}")
+    medians = {name: statistics.median(values) for name, values in figures.items()}
+    for name, value in medians.items():
+        print(f"    {name:10} {value:12.1f} {unit}")
+    if len(medians) == 2:
+        print(f"    {'ratio':10} {medians['postern'] / medians['nginx']:12.3f}")
+
+
+def measure_syscalls(proxies, args):
+    for proxy in proxies:
+        asyncio.run(many_logins(proxy.address, 320))
+        out = f"/tmp/bench.strace.{os.getpid()}"
+        strace = subprocess.Popen(["strace", "-c", "-f", "-o", out, "-p", str(proxy.worker())], stderr=subprocess.DEVNULL)
+        time.sleep(1)
+        asyncio.run(many_logins(proxy.address, args.logins))
+        strace.terminate()
+        strace.wait()
+        rows = [line.split() for line in pathlib.Path(out).read_text().splitlines()]
+        os.unlink(out)
+        counts = {row[-1]: int(row[3]) for row in rows if len(row) >= 5 and row[3].isdigit() and row[-1] != "total"}
+        count = args.logins // 32 * 32
+        print(f"\nsystem calls a login, {proxy.name}: {sum(counts.values()) / count:.2f}")
+        print("    " + ", ".join(f"{name} {calls / count:.2f}" for name, calls in
+                                  sorted(counts.items(), key=lambda c: -c[1]) if calls / count >= 0.01))
+
+
+def interleave(proxies, rounds, work):
+    figures = {proxy.name: [] for proxy in proxies}
+    for _ in range(rounds):
+        for proxy in proxies:
+            figures[proxy.name].append(work(proxy))
+    return figures
+
+
+def measure_cpu(proxies, args):
+    def work(proxy):
+        before = proxy.cpu_us()
+        asyncio.run(many_logins(proxy.address, args.logins))
+        return (proxy.cpu_us() - before) / (args.logins // 32 * 32)
+    table(f"CPU a login (plain IMAP, {args.logins} logins, 32 at once)", "us", interleave(proxies, args.rounds, work))
+
+
+def measure_idle(proxies, args):
+    for proxy in proxies:
+        asyncio.run(many_logins(proxy.address, 320))
+    table(f"memory an idle logged-in session (PSS, {args.idle} sessions)", "bytes",
+          {proxy.name: [asyncio.run(idle_sessions(proxy, args.idle))] for proxy in proxies})
+
+
+def measure_bulk(proxies, args):
+    chunks = args.megabytes * 1024 * 1024 // len(CHUNK)
+    for verb, title in ((b"FEED", "down"), (b"SINK", "up")):
+        def work(proxy):
+            before = proxy.cpu_us()
+            bulk(proxy.address, verb, chunks)
+            return (proxy.cpu_us() - before) / 1000 * 1024 / args.megabytes
+        table(f"CPU a gigabyte {title} (plain)", "ms", interleave(proxies, args.rounds, work))
+
+
+PARTS = {"syscalls": measure_syscalls, "cpu": measure_cpu, "idle": measure_idle, "bulk": measure_bulk}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path.cwd())
+    parser.add_argument("--logins", type=int, default=6400)
+    parser.add_argument("--idle", type=int, default=2000)
+    parser.add_argument("--megabytes", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART")
+    args = parser.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-bench."))
+    folder.chmod(0o755)
+    # Proxies and peers inherit it: an idle session is two descriptors here and two there.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    peers = play_peers()
+    proxies = []
+    try:
+        time.sleep(0.5)
+        for proxy in (start_postern(args.build.resolve(), folder), start_nginx(folder)):
+            if proxy:
+                proxies.append(proxy)
+        for part in args.parts or PARTS:
+            PARTS[part](proxies, args)
+    finally:
+        for proxy in proxies:
+            proxy.stop()
+        os.kill(peers, 15)
+        os.waitpid(peers, 0)
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

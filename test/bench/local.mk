@@ -1,0 +1,1 @@
+EXTRA_DIST += test/bench/bench.py
