@@ -1,2 +1,1 @@
-dist_man_MANS += doc/postern.8 doc/postern.conf.5
 dist_doc_DATA = README doc/ARCHITECTURE doc/HACKING
