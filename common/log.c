@@ -30,6 +30,7 @@ static const char *const names[] = {
 struct line {
 	char bytes[LOG_LINE_MAX];
 	size_t len;
+	size_t head;            /* bytes of time and process number in front */
 };
 
 static const struct log *process_log;
@@ -191,6 +192,7 @@ line_begin(struct line *line, const struct log *log, enum log_level level, const
 	}
 	learn_ids();
 	line_printf(line, "%s [%s] %d#%d: ", log_tick(), names[level], now.pid, now.tid);
+	line->head = line->len;
 	if (origin != NULL && origin->number != 0)
 		line_printf(line, "*%llu ", (unsigned long long)origin->number);
 }
@@ -221,6 +223,12 @@ write_line(int fd, const struct line *line)
 }
 
 static void
+write_to_terminal(enum log_level level, const struct line *line)
+{
+	dprintf(STDERR_FILENO, "postern: [%s] %.*s", names[level], (int)(line->len - line->head), line->bytes + line->head);
+}
+
+static void
 deliver(const struct log *log, enum log_level level, bool to_all, struct line *line)
 {
 	for (const struct log_target *target = log->targets; target != NULL; target = target->next) {
@@ -228,6 +236,8 @@ deliver(const struct log *log, enum log_level level, bool to_all, struct line *l
 			continue;
 		if (target->kind == LOG_TO_STDERR)
 			write_line(STDERR_FILENO, line);
+		else if (target->kind == LOG_TO_TERMINAL)
+			write_to_terminal(level, line);
 		else if (target->kind == LOG_TO_FILE && target->fd != -1)
 			write_line(target->fd, line);
 		else if (target->kind == LOG_TO_SYSLOG && target->fd != -1)

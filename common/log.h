@@ -27,7 +27,8 @@ enum log_level {
 
 #define LOG_LINE_MAX 2048       /* bytes of one line, newline included; longer ones are cut */
 
-enum log_kind { LOG_TO_FILE, LOG_TO_STDERR, LOG_TO_SYSLOG };
+/* LOG_TO_TERMINAL is stderr too, for people: `postern: [emerg] text`. No configuration names it. */
+enum log_kind { LOG_TO_FILE, LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_TERMINAL };
 
 struct log_target {
 	struct log_target *next;

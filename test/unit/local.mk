@@ -16,7 +16,8 @@ test_unit_common_SOURCES = $(UNIT_MAIN) \
 test_unit_common_SOURCES += test/unit/test_conf.c
 test_unit_common_SOURCES += \
 	test/unit/child.h test/unit/child.c test/unit/test_sandbox.c test/unit/test_proc.c \
-	test/unit/test_memfd.c test/unit/test_board.c
+	test/unit/test_memfd.c test/unit/test_board.c test/unit/test_wheel.c \
+	test/unit/test_loop.c test/unit/test_ipc.c test/unit/test_sock.c
 test_unit_common_LDADD = libcommon.a $(CHECK_LIBS) $(OPENSSL_LIBS)
 
 test_unit_helper_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_HELPER
@@ -27,6 +28,7 @@ test_unit_helper_LDADD = libhelper.a libcommon.a $(CHECK_LIBS) $(CRYPT_LIBS) $(O
 test_unit_proto_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_PROTO
 test_unit_proto_SOURCES = $(UNIT_MAIN) test/unit/dialogue.h test/unit/dialogue.c \
 	test/unit/test_proto.c test/unit/test_line.c test/unit/test_quote.c test/unit/test_sasl.c \
+	test/unit/test_imap_parse.c test/unit/test_imap.c test/unit/test_imap_login.c \
 	test/unit/test_pop3.c
 test_unit_proto_SOURCES += test/unit/test_http_parse.c
 test_unit_proto_LDADD = libproto.a libcommon.a $(CHECK_LIBS) $(OPENSSL_LIBS)

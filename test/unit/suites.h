@@ -12,6 +12,10 @@
 	SUITE(proc) \
 	SUITE(memfd) \
 	SUITE(board) \
+	SUITE(wheel) \
+	SUITE(loop) \
+	SUITE(ipc) \
+	SUITE(sock) \
 	SUITE(arena) \
 	SUITE(buf) \
 	SUITE(num) \
@@ -31,6 +35,9 @@
 	SUITE(line) \
 	SUITE(quote) \
 	SUITE(sasl) \
+	SUITE(imap_parse) \
+	SUITE(imap) \
+	SUITE(imap_login) \
 	SUITE(pop3) \
 	SUITE(http_parse)
 

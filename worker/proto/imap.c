@@ -102,11 +102,12 @@ read_id(struct imap_parse *p, struct imap_text args[ARGUMENTS])
 static enum imap_parse_state
 read_enable(struct imap_parse *p, struct imap_text args[ARGUMENTS])
 {
-	do
-		if (!imap_parse_blanks(p) || !imap_parse_atom(p, &args[0]))
+	size_t count = 0;
+
+	for (; imap_parse_blanks(p) && !imap_parse_end(p); count++)
+		if (!imap_parse_atom(p, &args[0]))
 			return IMAP_PARSE_BAD;
-	while (!imap_parse_end(p));
-	return IMAP_PARSE_DONE;
+	return count > 0 ? read_nothing(p, args) : IMAP_PARSE_BAD;
 }
 
 static enum proto_verdict
@@ -380,13 +381,14 @@ input(struct client *client, struct buf *in, struct buf *out)
 	return i->sasl.method != 0 ? on_response(i, in, out) : on_command(i, in, out);
 }
 
-/* Others' words, after `lead`: one line of them and no control bytes. */
+/* Refuses in others' words: one line of them and no control bytes. A backend's have the tag already. */
 static void
-answer_with(const struct imap *i, const char *lead, const char *words, struct buf *out)
+refuse_with(const struct imap *i, const char *words, struct buf *out)
 {
-	size_t len = strnlen(words, REFUSAL_TEXT_MAX);
+	size_t len = strnlen(words, REFUSAL_TEXT_MAX), tag_len = strlen(i->tag);
 
-	buf_printf(out, "%s%s", lead[0] == '\0' ? "" : i->tag, lead);
+	if (strncmp(words, i->tag, tag_len) != 0 || words[tag_len] != ' ')
+		buf_printf(out, "%s NO ", i->tag);
 	for (size_t n = 0; n < len && words[n] != '\r' && words[n] != '\n'; n++)
 		if ((unsigned char)words[n] >= ' ' && words[n] != 0x7f)
 			buf_add(out, &words[n], 1);
@@ -397,15 +399,12 @@ static enum proto_verdict
 refused(struct client *client, const struct refusal *why, struct buf *out)
 {
 	struct imap *i = (struct imap *)client;
-	bool has_text = why->text != NULL && why->text[0] != '\0';
 
 	credentials_reset(&client->credentials);
 	if (why->kind == REFUSAL_UNAVAILABLE || why->kind == REFUSAL_ELSEWHERE)
 		answer(i, out, "NO [UNAVAILABLE] Temporary failure, try again later.");
-	else if (why->kind == REFUSAL_SOURCE && has_text)
-		answer_with(i, " NO ", why->text, out);
-	else if (why->kind == REFUSAL_BACKEND && has_text)
-		answer_with(i, "", why->text, out);     /* the tag is in it: the backend was given the client's own */
+	else if (why->kind != REFUSAL_WRONG && why->text != NULL && why->text[0] != '\0')
+		refuse_with(i, why->text, out);
 	else
 		answer(i, out, "NO [AUTHENTICATIONFAILED] Authentication failed.");
 	return why->close ? PROTO_CLOSE : PROTO_AGAIN;

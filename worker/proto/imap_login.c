@@ -113,11 +113,13 @@ text_of(const struct imap_login *l, enum state arg)
 	return arg == USER ? c->user : c->pass;
 }
 
-/* Sends user and password, or the password alone, up to the first literal that must wait for its "+". */
+/*
+ * Sends user and password, or the password alone, up to the first literal that must wait
+ * for its "+". `failed` is what came of sending what stands before.
+ */
 static enum login_verdict
-send_from(struct imap_login *l, enum state arg, struct buf *out)
+send_from(struct imap_login *l, enum state arg, int failed, struct buf *out)
 {
-	int failed = 0;
 	bool waits = false;
 
 	for (; arg != ANSWER && !waits; arg++) {
@@ -176,9 +178,7 @@ on_greeting(struct imap_login *l, const struct line *line, struct buf *out)
 		l->eager_max = SIZE_MAX;
 	else if (code_lists(line, skip, "CAPABILITY", "LITERAL-"))
 		l->eager_max = LITERAL_MINUS_MAX;
-	if (buf_printf(out, "%s LOGIN", imap_tag(l->login.task->client)) == -1)
-		return LOGIN_UNAVAILABLE;
-	return send_from(l, USER, out);
+	return send_from(l, USER, buf_printf(out, "%s LOGIN", imap_tag(l->login.task->client)), out);
 }
 
 /* An untagged response may hold literals; the text of a status response may only look so. */
@@ -203,9 +203,10 @@ on_untagged(struct imap_login *l, const struct line *line)
 
 	if (line_begins(line, "* BYE"))
 		return fail(l, LOGIN_UNAVAILABLE, line);
-	verdict = keep(l, line, LOGIN_MORE);
-	if (verdict != LOGIN_MORE || line_begins(line, "* OK") || line_begins(line, "* NO") || line_begins(line, "* BAD"))
+	if ((verdict = keep(l, line, LOGIN_MORE)) != LOGIN_MORE)
 		return verdict;
+	if (line_begins(line, "* OK") || line_begins(line, "* NO") || line_begins(line, "* BAD"))
+		return LOGIN_MORE;
 	return look_for_literal(l, line);
 }
 
@@ -255,12 +256,8 @@ on_invitation(struct imap_login *l, const struct line *line, struct buf *out)
 
 	if (!line_begins(line, "+"))
 		return on_answer(l, line, out);
-	if (buf_add(out, text, strlen(text)) == -1) {
-		note_set(l->login.note, "user name or password is too long to be sent to upstream");
-		return LOGIN_BROKEN;
-	}
 	l->login.credentials_sent = true;
-	return send_from(l, l->state + 1, out);
+	return send_from(l, l->state + 1, buf_add(out, text, strlen(text)), out);
 }
 
 /* Moves what has come of a literal. There is room: look_for_literal() saw to that. */

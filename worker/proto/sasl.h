@@ -44,7 +44,7 @@ enum sasl_verdict sasl_start(struct sasl *s, enum method method, const char *ini
 enum sasl_verdict sasl_step(struct sasl *s, const char *line, size_t len, const struct facts *facts,
     struct credentials *out, char note[PROTO_NOTE]);
 
-/* The words for a mechanism list: "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL"; NULL for bits that are no SASL mechanism. */
+/* The word for a mechanism list: "PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL"; NULL for a bit that is none of these. */
 const char *sasl_name(enum method method);
 
 /* May this go into a credential: not empty (unless `may_be_empty`), no CR, LF, NUL, at most max_len? */

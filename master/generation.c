@@ -1,0 +1,306 @@
+#include "master/generation.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/conf.h"
+#include "common/ipc.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/must.h"
+#include "common/proc.h"
+#include "master/helper.h"
+#include "master/listener.h"
+#include "master/logfile.h"
+#include "master/source.h"
+
+/* A place for one worker. */
+struct post {
+	struct place place;
+	struct generation *generation;
+	unsigned index;
+};
+
+struct generation {
+	struct list node;                       /* means->all */
+	struct generation_means *means;         /* borrowed */
+	struct conf *conf;                      /* owned, with its log files and sockets */
+	struct source **sources;                /* owned array; those of conf->sources that have helpers, else NULL */
+	struct post *posts;                     /* owned array */
+	unsigned post_count, ready_count;
+	unsigned users;                         /* who stands in the way of its end: filled posts and holds */
+	int bell;
+	bool failed, retired;
+};
+
+/* --- in the worker --- */
+
+struct keep {
+	int *fds;
+	size_t count;
+};
+
+static void
+keep_fd(void *ctx, int fd)
+{
+	struct keep *keep = ctx;
+
+	if (fd == -1)
+		return;
+	keep->fds = mem_resize(keep->fds, (keep->count + 1) * sizeof(*keep->fds));
+	keep->fds[keep->count++] = fd;
+}
+
+/* A worker keeps what its configuration opened, its channel and the bell: no end of another's channel above all. */
+static void
+close_others(const struct generation *g, int channel)
+{
+	struct keep keep = { 0 };
+
+	logfile_each_fd(g->conf, keep_fd, &keep);
+	for (size_t i = 0; i < g->conf->listen_count; i++)
+		keep_fd(&keep, g->conf->listens[i]->fd);
+	for (size_t i = 0; i < g->conf->source_count; i++)
+		keep_fd(&keep, g->conf->sources[i]->mailbox);
+	keep_fd(&keep, g->bell);
+	keep_fd(&keep, channel);
+	proc_close_others(STDERR_FILENO + 1, keep.fds, keep.count);
+	mem_free(keep.fds);
+}
+
+static void
+become_worker(struct place *place, int channel)
+{
+	const struct post *post = LIST_ENTRY(place, struct post, place);
+	const struct generation *g = post->generation;
+	const struct generation_birth birth = {
+		.conf = g->conf,
+		.board = spawn_board(place->spawn),
+		.slot = place->slot,
+		.index = post->index,
+		.channel = channel,
+		.bell = g->bell,
+	};
+
+	must_set_action(g->conf->debug_stop ? MUST_STOP : MUST_ABORT);
+	log_use(g->conf->log);
+	logfile_take_stderr(g->conf);
+	close_others(g, channel);
+	environ = (char **)(void *)g->conf->environment;
+	g->means->run(&birth);
+}
+
+/* --- in the master --- */
+
+static void
+on_ready(struct place *place)
+{
+	struct generation *g = LIST_ENTRY(place, struct post, place)->generation;
+
+	g->ready_count++;
+	if (!g->retired)
+		g->means->changed(g->means->ctx);
+}
+
+static void
+on_failed(struct place *place)
+{
+	struct generation *g = LIST_ENTRY(place, struct post, place)->generation;
+
+	g->failed = true;
+	if (!g->retired)
+		g->means->changed(g->means->ctx);
+}
+
+static void
+free_generation(struct generation *g)
+{
+	list_remove(&g->node);
+	for (size_t i = 0; i < g->conf->source_count; i++)
+		source_leave(&g->sources[i]);
+	logfile_close_all(g->conf);
+	conf_free(&g->conf);
+	if (g->bell != -1)
+		close(g->bell);
+	mem_free(g->sources);
+	mem_free(g->posts);
+	mem_free(g);
+}
+
+void
+generation_hold(struct generation *g)
+{
+	g->users++;
+}
+
+void
+generation_release(struct generation *g)
+{
+	g->users--;
+	if (g->retired && g->users == 0)
+		free_generation(g);
+}
+
+static void
+on_gone(struct place *place)
+{
+	generation_release(LIST_ENTRY(place, struct post, place)->generation);
+}
+
+static const struct place_role worker_role = {
+	.name = "worker process",
+	.kind = BOARD_WORKER,
+	.become = become_worker,
+	.ready = on_ready,
+	.failed = on_failed,
+	.gone = on_gone,
+};
+
+static int
+use_sources(struct generation *g)
+{
+	struct conf *conf = g->conf;
+
+	for (size_t i = 0; i < conf->source_count; i++) {
+		if (!helper_is_needed(conf->sources[i]))
+			continue;
+		g->sources[i] = source_use(g->means->sources, conf, conf->sources[i]);
+		if (g->sources[i] == NULL)
+			return -1;
+		conf->sources[i]->mailbox = source_mailbox(g->sources[i]);
+	}
+	return 0;
+}
+
+static int
+open_bell(struct generation *g)
+{
+	g->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (g->bell == -1)
+		log_say(LOG_EMERG, "eventfd() failed %s", log_errno(errno));
+	return g->bell == -1 ? -1 : 0;
+}
+
+struct generation *
+generation_open(struct generation_means *means, struct conf *conf, const struct generation *old)
+{
+	struct generation *g = mem_alloc(sizeof(*g));
+
+	*g = (struct generation){ .means = means, .conf = conf, .bell = -1 };
+	list_add(&means->all, &g->node);
+	g->post_count = conf->master_process ? conf->worker_processes : 1;
+	g->posts = mem_array(g->post_count, sizeof(*g->posts));
+	g->sources = mem_array(conf->source_count, sizeof(struct source *));
+	for (size_t i = 0; i < conf->source_count; i++)
+		conf->sources[i]->mailbox = -1;
+	/* Sockets last: they are what others can see. */
+	if (logfile_open_all(conf) == 0 && open_bell(g) == 0 && listener_open(conf, old == NULL ? NULL : old->conf) == 0)
+		return g;
+	free_generation(g);
+	return NULL;
+}
+
+static int
+open_posts(struct generation *g)
+{
+	for (unsigned i = 0; i < g->post_count; i++) {
+		struct post *post = &g->posts[i];
+
+		post->generation = g;
+		post->index = i;
+		if (place_open(g->means->spawn, &post->place, &worker_role, g->conf->generation) == -1)
+			return -1;
+		generation_hold(g);
+	}
+	return 0;
+}
+
+int
+generation_start(struct generation *g)
+{
+	return use_sources(g) == 0 && open_posts(g) == 0 ? 0 : -1;
+}
+
+enum generation_state
+generation_state(const struct generation *g)
+{
+	bool ready = g->ready_count == g->post_count;
+
+	if (g->failed)
+		return GENERATION_FAILED;
+	for (size_t i = 0; i < g->conf->source_count; i++) {
+		enum source_state state = g->sources[i] == NULL ? SOURCE_READY : source_state(g->sources[i]);
+
+		if (state == SOURCE_FAILED)
+			return GENERATION_FAILED;
+		ready = ready && state == SOURCE_READY;
+	}
+	return ready ? GENERATION_SERVING : GENERATION_STARTING;
+}
+
+struct conf *
+generation_conf(struct generation *g)
+{
+	return g->conf;
+}
+
+void
+generation_succeed(struct generation *g, struct generation *old)
+{
+	listener_commit(g->conf, old->conf);
+}
+
+void
+generation_retire(struct generation *g, int signal)
+{
+	generation_hold(g);     /* the last place to go must not take it along before all were told */
+	g->retired = true;
+	for (unsigned i = 0; i < g->post_count; i++)
+		place_retire(&g->posts[i].place, signal);
+	generation_release(g);
+}
+
+void
+generation_discard(struct generation *g, const struct generation *old)
+{
+	listener_rollback(g->conf, old == NULL ? NULL : old->conf);
+	generation_retire(g, SIGKILL);
+}
+
+static void
+send_log(struct generation *g, unsigned index)
+{
+	const struct ipc_message message = { .kind = IPC_LOGFILE, .index = index };
+
+	for (unsigned i = 0; i < g->post_count; i++)
+		place_tell(&g->posts[i].place, &message, g->conf->files[index]->fd);
+}
+
+static void
+reopen_logs(struct generation *g)
+{
+	logfile_reopen_all(g->conf);
+	for (unsigned i = 0; i < g->conf->file_count; i++)
+		if (g->conf->files[i]->fd != -1)
+			send_log(g, i);
+}
+
+void
+generations_reopen_logs(struct generation_means *means)
+{
+	LIST_EACH(node, &means->all)
+		reopen_logs(LIST_ENTRY(node, struct generation, node));
+}
+
+void
+generations_end(struct generation_means *means, int signal)
+{
+	LIST_EACH(node, &means->all) {
+		struct generation *g = LIST_ENTRY(node, struct generation, node);
+
+		listener_close(g->conf);
+		generation_retire(g, signal);
+	}
+}

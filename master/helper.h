@@ -1,0 +1,65 @@
+/*
+ * helper - how a helper process is made
+ *
+ * A plan holds everything that the helpers of one source are made of: the program as an
+ * open file, account, environment, log, what they are told on their channel, and the
+ * mailbox they answer. It copies what it needs, for it outlives the configuration that
+ * it came from. Two plans with equal keys make the same helpers.
+ * Built on: conf, spawn, ipc, logfile, proc.
+ */
+#ifndef POSTERN_MASTER_HELPER_H
+#define POSTERN_MASTER_HELPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct arena;
+struct conf;
+struct conf_source;
+struct place;
+
+/* Where a helper logs to: a file if `path` is there, syslog if `syslog` is, else stderr. */
+struct helper_log {
+	const char *path;
+	const char *syslog;             /* address, tag and hostname, each ended by NUL */
+	size_t syslog_len;
+	unsigned level, priority;
+};
+
+struct helper_plan {
+	struct arena *arena;            /* owned: all that is pointed to */
+	const char *key;
+	const char *label;              /* the source's */
+	char *program;                  /* its file's name */
+	int executable;                 /* owned */
+	int mailbox;                    /* owned: the end that helpers read */
+	int file;                       /* owned: what was read last of the source's file; -1: it has none */
+	const char *user;
+	uid_t uid;
+	gid_t gid;
+	char **environment;
+	struct helper_log *logs;
+	size_t log_count;
+};
+
+/* Does a source of this kind need helpers? */
+bool helper_is_needed(const struct conf_source *source);
+
+/* Opens the program. NULL with the reason logged. */
+struct helper_plan *helper_plan_new(const struct conf *conf, const struct conf_source *source);
+void helper_plan_free(struct helper_plan **planp);
+
+/* In the new process: becomes the helper, never returns. */
+_Noreturn void helper_become(const struct helper_plan *plan, int channel);
+
+/* Tells the new process of a place its settings. Returns 0, or -1 with the reason logged. */
+int helper_instruct(const struct helper_plan *plan, struct place *place);
+
+/* Tells it that the source's file is now plan->file. Returns as helper_instruct() does. */
+int helper_feed(const struct helper_plan *plan, struct place *place);
+
+/* Opens log file `index` of the plan anew and sends it to each of the places. */
+void helper_reopen_log(const struct helper_plan *plan, size_t index, struct place *const *places, size_t count);
+
+#endif

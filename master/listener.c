@@ -1,0 +1,114 @@
+#include "master/listener.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/conf.h"
+#include "common/log.h"
+#include "common/sock.h"
+
+/* What a live socket cannot become makes it another one. */
+static bool
+same_socket(const struct conf_listen *a, const struct conf_listen *b)
+{
+	return endpoint_equal(&a->at, &b->at) && a->options.multipath == b->options.multipath &&
+	    (a->at.addr.family != AF_INET6 || a->options.ipv6only == b->options.ipv6only);
+}
+
+/* The socket in `conf`, if it has one, that is the one `listen` wants. */
+static struct conf_listen *
+find(const struct conf *conf, const struct conf_listen *listen)
+{
+	if (conf == NULL || listen->fd == -1)
+		return NULL;
+	for (size_t i = 0; i < conf->listen_count; i++)
+		if (conf->listens[i]->fd == listen->fd)
+			return conf->listens[i];
+	return NULL;
+}
+
+static int
+claim(const struct conf *old, const struct conf_listen *listen)
+{
+	for (size_t i = 0; old != NULL && i < old->listen_count; i++)
+		if (old->listens[i]->fd != -1 && same_socket(old->listens[i], listen))
+			return old->listens[i]->fd;
+	return -1;
+}
+
+static int
+open_one(struct conf_listen *listen, const struct conf *old)
+{
+	const char *step = "";
+
+	if (listen->wildcard != NULL || (listen->fd = claim(old, listen)) != -1)
+		return 0;
+	listen->fd = sock_listen(&listen->at, &listen->options, &step);
+	if (listen->fd != -1)
+		return 0;
+	log_say(LOG_EMERG, "%s() %s%s failed %s", step, strcmp(step, "bind") == 0 || strcmp(step, "listen") == 0 ? "to " : "",
+	    listen->text, log_errno(errno));
+	return -1;
+}
+
+int
+listener_open(struct conf *conf, const struct conf *old)
+{
+	for (size_t i = 0; i < conf->listen_count; i++)
+		conf->listens[i]->fd = -1;
+	for (size_t i = 0; i < conf->listen_count; i++)
+		if (open_one(conf->listens[i], old) == -1) {
+			listener_rollback(conf, old);
+			return -1;
+		}
+	return 0;
+}
+
+static void
+close_one(struct conf_listen *listen)
+{
+	if (listen->fd == -1)
+		return;
+	close(listen->fd);
+	listen->fd = -1;
+	if (listen->at.addr.family == AF_UNIX && unlink(listen->at.path) == -1 && errno != ENOENT)
+		log_say(LOG_EMERG, "unlink() \"%s\" failed %s", listen->at.path, log_errno(errno));
+}
+
+void
+listener_rollback(struct conf *conf, const struct conf *old)
+{
+	for (size_t i = 0; i < conf->listen_count; i++) {
+		if (find(old, conf->listens[i]) == NULL)
+			close_one(conf->listens[i]);
+		conf->listens[i]->fd = -1;
+	}
+}
+
+static void
+adjust(const struct conf_listen *listen)
+{
+	if (sock_adjust(listen->fd, &listen->at, &listen->options) == -1)
+		log_say(LOG_ALERT, "setsockopt() %s failed %s, ignored", listen->text, log_errno(errno));
+}
+
+void
+listener_commit(const struct conf *conf, struct conf *old)
+{
+	for (size_t i = 0; i < conf->listen_count; i++)
+		if (find(old, conf->listens[i]) != NULL)
+			adjust(conf->listens[i]);
+	for (size_t i = 0; i < old->listen_count; i++)
+		if (find(conf, old->listens[i]) != NULL)
+			old->listens[i]->fd = -1;
+		else
+			close_one(old->listens[i]);
+}
+
+void
+listener_close(struct conf *conf)
+{
+	for (size_t i = 0; i < conf->listen_count; i++)
+		close_one(conf->listens[i]);
+}

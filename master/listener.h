@@ -1,0 +1,32 @@
+/*
+ * listener - the listening sockets of a configuration
+ *
+ * A socket belongs to one configuration at a time. A new one takes over what it
+ * also wants, under the same descriptor, and binds the rest; until
+ * listener_commit() the old one still owns everything it had, so that a failed
+ * reload has changed nothing. Built on: conf, sock, log.
+ */
+#ifndef POSTERN_MASTER_LISTENER_H
+#define POSTERN_MASTER_LISTENER_H
+
+#include <stdbool.h>
+
+struct conf;
+
+/*
+ * Gives every address of `conf` its socket: that of `old` (may be NULL) for the same
+ * address, else a new one. Returns 0, or -1 with the reason logged, and then nothing
+ * new is left open.
+ */
+int listener_open(struct conf *conf, const struct conf *old);
+
+/* Takes back what listener_open() did. */
+void listener_rollback(struct conf *conf, const struct conf *old);
+
+/* Adjusts the sockets taken over to their new parameters and closes those of `old` that `conf` does not want. */
+void listener_commit(const struct conf *conf, struct conf *old);
+
+/* Closes all sockets and removes the files of UNIX sockets. */
+void listener_close(struct conf *conf);
+
+#endif

@@ -1,0 +1,382 @@
+#include "config.h"
+
+#include "master/master.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/board.h"
+#include "common/conf.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/must.h"
+#include "common/proc.h"
+#include "master/conf_load.h"
+#include "master/daemon.h"
+#include "master/feed.h"
+#include "master/generation.h"
+#include "master/logfile.h"
+#include "master/pidfile.h"
+#include "master/reload.h"
+#include "master/signals.h"
+#include "master/source.h"
+#include "master/spawn.h"
+
+#define EVENTS_A_TURN 64
+#define START_LIMIT_MS 60000    /* for the first children to say READY */
+#define KILL_AFTER_MS 3000      /* what children have after TERM */
+
+enum phase { STARTING, SERVING, QUITTING, STOPPING };
+
+struct master {
+	enum phase phase;
+	int status;                     /* to exit with */
+	struct loop *loop;
+	struct board *board;
+	struct spawn *spawn;
+	struct feed *feed;
+	struct sources *sources;
+	struct generation_means means;
+	struct generation *current;     /* held: in force, or about to be; its log is the process's */
+	struct reload *reload;
+	bool reload_wanted;             /* asked for before there was anything to reload */
+	char *pid_path;                 /* owned; NULL until the file is written */
+	struct loop_io signals;
+	struct loop_timer limit;        /* of the start, later of the stop */
+	struct loop_task look;          /* at what has changed, outside of others' callbacks */
+	/* While we start, what is severe is said on the terminal too. */
+	struct log starting;
+	struct log_target terminal;
+};
+
+/* --- the end --- */
+
+static void
+leave_if_empty(struct master *m)
+{
+	if (m->phase >= QUITTING && spawn_is_empty(m->spawn))
+		loop_stop(m->loop);
+}
+
+static void
+on_kill(struct loop_timer *timer)
+{
+	spawn_signal_all(LIST_ENTRY(timer, struct master, limit)->spawn, SIGKILL);
+}
+
+/* Sockets close, children get `signal`, and nobody is started any more. */
+static void
+wind_up(struct master *m, enum phase phase, int signal)
+{
+	if (m->phase >= phase)
+		return;
+	m->phase = phase;
+	loop_timer_stop(&m->limit);
+	reload_cancel(m->reload);
+	generations_end(&m->means, signal);
+	if (phase == STOPPING) {
+		m->limit.on_time = on_kill;
+		loop_timer_set(m->loop, &m->limit, KILL_AFTER_MS);
+	}
+	leave_if_empty(m);
+}
+
+static void
+stop_in_vain(struct master *m)
+{
+	m->status = EXIT_FAILURE;
+	wind_up(m, STOPPING, SIGTERM);
+}
+
+/* --- the start --- */
+
+static bool
+writes_to_stderr(const struct log *log)
+{
+	for (const struct log_target *t = log->targets; t != NULL; t = t->next)
+		if (t->kind == LOG_TO_STDERR)
+			return true;
+	return false;
+}
+
+static void
+prepare_log(struct master *m)
+{
+	const struct log *log = generation_conf(m->current)->log;
+
+	m->terminal = (struct log_target){ .kind = LOG_TO_TERMINAL, .level = LOG_WARN, .fd = -1 };
+	m->starting = *log;
+	if (!writes_to_stderr(log)) {
+		m->terminal.next = log->targets;
+		m->starting.targets = &m->terminal;
+		m->starting.level = log->level > LOG_WARN ? log->level : LOG_WARN;
+	}
+	log_use(&m->starting);
+}
+
+static void
+use_log(const struct master *m)
+{
+	const struct conf *conf = generation_conf(m->current);
+
+	log_use(conf->log);
+	logfile_take_stderr(conf);
+}
+
+static int
+write_pid(struct master *m)
+{
+	const char *path = generation_conf(m->current)->pid_path;
+
+	if (pidfile_write(path, getpid()) == -1)
+		return -1;
+	m->pid_path = mem_strdup(path);
+	return 0;
+}
+
+static void
+begin_to_serve(struct master *m)
+{
+	loop_timer_stop(&m->limit);
+	if (write_pid(m) == -1) {
+		stop_in_vain(m);
+		return;
+	}
+	m->phase = SERVING;
+	use_log(m);
+	daemon_succeed();
+	if (m->reload_wanted)
+		reload_begin(m->reload, m->current);
+}
+
+static void
+on_start_limit(struct loop_timer *timer)
+{
+	log_say(LOG_EMERG, "the first processes are not ready in time");
+	stop_in_vain(LIST_ENTRY(timer, struct master, limit));
+}
+
+static void
+say_why_not_started(const struct master *m)
+{
+	const struct conf *conf = generation_conf(m->current);
+	const char *log = conf->file_count > 0 ? conf->files[0]->path : "error log";
+
+	log_say(LOG_EMERG, "a process ended before it was ready, see \"%s\"", log);
+}
+
+static void
+look_at_start(struct master *m)
+{
+	switch (generation_state(m->current)) {
+	case GENERATION_STARTING:
+		break;
+	case GENERATION_SERVING:
+		begin_to_serve(m);
+		break;
+	case GENERATION_FAILED:
+		say_why_not_started(m);
+		stop_in_vain(m);
+	}
+}
+
+/* --- what happens while it serves --- */
+
+static void
+on_look(struct loop_task *task)
+{
+	struct master *m = LIST_ENTRY(task, struct master, look);
+
+	if (m->phase == STARTING) {
+		look_at_start(m);
+	} else if (m->phase == SERVING) {
+		if (!generation_conf(m->current)->master_process && generation_state(m->current) == GENERATION_FAILED)
+			stop_in_vain(m);
+		else
+			reload_look(m->reload);
+	}
+}
+
+static void
+on_changed(void *ctx)
+{
+	struct master *m = ctx;
+
+	loop_again(m->loop, &m->look);
+}
+
+/* The pid file may have another name now. If that cannot be had, the old one stays. */
+static void
+move_pid_file(struct master *m)
+{
+	char *old = m->pid_path;
+
+	if (strcmp(old, generation_conf(m->current)->pid_path) == 0 || write_pid(m) == -1)
+		return;
+	pidfile_remove(old, getpid());
+	mem_free(old);
+}
+
+static void
+on_reloaded(void *ctx, struct generation *generation)
+{
+	struct master *m = ctx;
+	struct generation *old = m->current;
+
+	generation_hold(generation);
+	m->current = generation;
+	generation_succeed(generation, old);
+	use_log(m);
+	move_pid_file(m);
+	generation_retire(old, SIGQUIT);
+	generation_release(old);
+}
+
+static void
+reap(struct master *m)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (!spawn_reaped(m->spawn, pid, status))
+			reload_reaped(m->reload, pid);
+	leave_if_empty(m);
+}
+
+static void
+reopen_logs(struct master *m)
+{
+	generations_reopen_logs(&m->means);
+	sources_reopen_logs(m->sources);
+	if (m->phase != STARTING)
+		logfile_take_stderr(generation_conf(m->current));
+}
+
+static void
+reload(struct master *m)
+{
+	if (m->phase == STARTING)
+		m->reload_wanted = true;
+	else if (m->phase == SERVING)
+		reload_begin(m->reload, m->current);
+}
+
+static void
+act(struct master *m, enum signals_action action)
+{
+	switch (action) {
+	case SIGNALS_STOP:
+		wind_up(m, STOPPING, SIGTERM);
+		break;
+	case SIGNALS_QUIT:
+		wind_up(m, QUITTING, SIGQUIT);
+		break;
+	case SIGNALS_RELOAD:
+		reload(m);
+		break;
+	case SIGNALS_REOPEN:
+		reopen_logs(m);
+		break;
+	case SIGNALS_REAP:
+		reap(m);
+		break;
+	case SIGNALS_IGNORE:
+		break;
+	}
+}
+
+static void
+on_signal(struct loop_io *io, uint32_t events)
+{
+	struct master *m = LIST_ENTRY(io, struct master, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(io->fd, &info, sizeof(info)) == sizeof(info)) {
+		const struct signals_row *row = signals_find((int)info.ssi_signo);
+
+		log_say(LOG_NOTICE, "signal %u (SIG%s) received from %u%s", info.ssi_signo,
+		    proc_signal_name((int)info.ssi_signo), info.ssi_pid, row->doing);
+		act(m, row->action);
+	}
+}
+
+/* --- from birth to death --- */
+
+static void
+set_up(struct master *m, const struct master_order *order)
+{
+	m->loop = loop_new(EVENTS_A_TURN);
+	m->board = board_new();
+	m->spawn = spawn_new(m->loop, m->board, generation_conf(m->current)->master_process);
+	m->feed = feed_new(m->loop);
+	m->sources = sources_new(m->spawn, m->feed, on_changed, m);
+	m->means.spawn = m->spawn;
+	m->means.sources = m->sources;
+	m->reload = reload_new(m->loop, &m->means, order->request, on_reloaded, m);
+	m->look.run = on_look;
+	m->limit.on_time = on_start_limit;
+	m->signals = (struct loop_io){ .on_events = on_signal, .fd = signals_open() };
+	if (m->signals.fd == -1 || loop_watch(m->loop, &m->signals, EPOLLIN) == -1)
+		must_die("signalfd() failed");
+}
+
+static void
+tear_down(struct master *m)
+{
+	if (m->pid_path != NULL)
+		pidfile_remove(m->pid_path, getpid());
+	mem_free(m->pid_path);
+	loop_timer_stop(&m->limit);
+	loop_close(m->loop, &m->signals);
+	reload_free(&m->reload);
+	log_say(LOG_NOTICE, "exit");
+	log_use(NULL);
+	generation_release(m->current);
+	sources_free(&m->sources);
+	feed_free(&m->feed);
+	spawn_free(&m->spawn);
+	board_free(&m->board);
+	loop_free(&m->loop);
+}
+
+static void
+serve(struct master *m)
+{
+	log_say(LOG_NOTICE, PACKAGE_NAME "/" PACKAGE_VERSION " (compatible with nginx/1.31.5)");
+	loop_timer_set(m->loop, &m->limit, START_LIMIT_MS);
+	if (generation_start(m->current) == -1)
+		stop_in_vain(m);
+	loop_run(m->loop);
+}
+
+int
+master_run(const struct master_order *order)
+{
+	bool background = order->conf->daemon && order->conf->master_process;
+	struct master m = { .means = { .run = order->run, .changed = on_changed, .ctx = &m } };
+
+	list_init(&m.means.all);
+	m.current = generation_open(&m.means, order->conf, NULL);
+	if (m.current == NULL)
+		return EXIT_FAILURE;
+	if (background && daemon_begin() == -1) {
+		generation_discard(m.current, NULL);
+		return EXIT_FAILURE;
+	}
+	generation_hold(m.current);
+	prepare_log(&m);
+	proc_title(order->title);
+	set_up(&m, order);
+	serve(&m);
+	tear_down(&m);
+	return m.status;
+}

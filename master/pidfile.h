@@ -1,0 +1,19 @@
+/*
+ * pidfile - the number of the running master, where others find it
+ *
+ * The file has mode 0644 whatever the umask is, and only the master that wrote it
+ * takes it away. Built on: log, num.
+ */
+#ifndef POSTERN_MASTER_PIDFILE_H
+#define POSTERN_MASTER_PIDFILE_H
+
+#include <sys/types.h>
+
+/* Both log what is wrong and return -1 for it. */
+int pidfile_write(const char *path, pid_t pid);
+int pidfile_read(const char *path, pid_t *pid);
+
+/* Removes the file if the number in it is `pid`; says nothing if it is another's, or gone. */
+void pidfile_remove(const char *path, pid_t pid);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * source - the helpers that say who a client is
+ *
+ * A source of the configuration that needs helpers gets a mailbox and processes here.
+ * They belong to what the source is, not to a generation: a reload that leaves
+ * its settings, its program and its log alone leaves them and their connections. The
+ * last generation that uses a source ends it. Files that a helper reads are opened
+ * here; when one changes, its helpers are sent the new one. Built on: helper, spawn, feed.
+ */
+#ifndef POSTERN_MASTER_SOURCE_H
+#define POSTERN_MASTER_SOURCE_H
+
+struct conf;
+struct conf_source;
+struct feed;
+struct source;
+struct sources;
+struct spawn;
+
+enum source_state {
+	SOURCE_STARTING,
+	SOURCE_READY,           /* every helper has said so once */
+	SOURCE_FAILED           /* one did not */
+};
+
+/* `changed` is called when the state of a source has changed. */
+struct sources *sources_new(struct spawn *spawn, struct feed *feed, void (*changed)(void *ctx), void *ctx);
+void sources_free(struct sources **sourcesp);
+
+/* Opens the log files of all helpers anew and sends them. */
+void sources_reopen_logs(struct sources *sources);
+
+/* Tries what source_use() opens, for -t. Returns 0, or -1 with the reason logged. */
+int source_check(const struct conf *conf, const struct conf_source *source);
+
+/* The source with these settings; its helpers are forked if it is new. NULL with the reason logged. */
+struct source *source_use(struct sources *sources, const struct conf *conf, const struct conf_source *settings);
+
+/* The end of use; leaves NULL. NULL is fine. */
+void source_leave(struct source **sourcep);
+
+enum source_state source_state(const struct source *source);
+
+/* The end of the mailbox that workers write to; the source's. */
+int source_mailbox(const struct source *source);
+
+#endif

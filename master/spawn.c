@@ -1,0 +1,374 @@
+#include "master/spawn.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/ipc.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/must.h"
+
+#define QUICK_DEATH_MS 5000u    /* who dies sooner after its start than this had no good reason to be started */
+#define PATIENCE_MAX_MS 30000u
+#define HANG_UP_MS 5000u        /* what a process may take to notice that its channel is closed */
+#define COMPLAINT_MS 1000u      /* no more than one line about nonsense from children in this time */
+
+#define EXIT_FATAL 2            /* a child's way to say that the next one could do no better */
+
+struct spawn {
+	struct loop *loop;
+	struct board *board;
+	struct list places;
+	bool respawn;
+	uint64_t complained_ms;
+};
+
+static void fill_again(struct place *place);
+
+struct spawn *
+spawn_new(struct loop *loop, struct board *board, bool respawn)
+{
+	struct spawn *spawn = mem_alloc(sizeof(*spawn));
+
+	*spawn = (struct spawn){ .loop = loop, .board = board, .respawn = respawn };
+	list_init(&spawn->places);
+	return spawn;
+}
+
+void
+spawn_free(struct spawn **spawnp)
+{
+	MUST(list_is_empty(&(*spawnp)->places));
+	mem_free(*spawnp);
+	*spawnp = NULL;
+}
+
+struct board *
+spawn_board(const struct spawn *spawn)
+{
+	return spawn->board;
+}
+
+bool
+spawn_is_empty(const struct spawn *spawn)
+{
+	return list_is_empty(&spawn->places);
+}
+
+/* --- what children say --- */
+
+static void
+complain(struct place *place, const char *what)
+{
+	uint64_t now_ms = loop_now_ms(place->spawn->loop);
+
+	if (place->spawn->complained_ms != 0 && now_ms - place->spawn->complained_ms < COMPLAINT_MS)
+		return;
+	place->spawn->complained_ms = now_ms;
+	log_say(LOG_ALERT, "%s %ld sent %s, ignored", place->role->name, (long)place->pid, what);
+}
+
+static void
+take_message(struct place *place, const struct ipc_message *message)
+{
+	switch (message->kind) {
+	case IPC_READY:
+		if (!place->proven && !place->retired) {
+			place->proven = true;
+			place->role->ready(place);
+		}
+		break;
+	case IPC_FAILED:
+		log_say(LOG_EMERG, "%s %ld cannot start %s", place->role->name, (long)place->pid,
+		    log_errno((int)(message->value & 0xffff)));
+		break;
+	default:
+		complain(place, "a message of unknown kind");
+	}
+}
+
+/* One message a turn and child: no child keeps the master from the others. */
+static void
+on_channel(struct loop_io *io, uint32_t events)
+{
+	struct place *place = LIST_ENTRY(io, struct place, channel);
+	struct ipc_message message;
+	int got, fd = -1;
+
+	(void)events;
+	got = ipc_recv(io->fd, &message, &fd);
+	if (fd != -1)
+		close(fd);
+	if (got == 1)
+		take_message(place, &message);
+	else if (got == -1 && errno == EPROTO)
+		complain(place, "a message of wrong size");
+	else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+		loop_unwatch(place->spawn->loop, io);   /* SIGCHLD says the rest */
+}
+
+/* --- birth --- */
+
+static int
+cannot(const struct place *place, const char *call)
+{
+	log_say(LOG_ALERT, "%s failed while spawning \"%s\" %s", call, place->role->name, log_errno(errno));
+	return -1;
+}
+
+static void
+hang_up(struct place *place)
+{
+	/* The kernel would go on reporting while a child that is just being forked has a copy. */
+	loop_unwatch(place->spawn->loop, &place->channel);
+	loop_close(place->spawn->loop, &place->channel);
+}
+
+static void
+leave_slot(struct place *place)
+{
+	board_release(place->spawn->board, place->slot);
+	place->slot = BOARD_NO_SLOT;
+}
+
+/* In the child. */
+static _Noreturn void
+be_born(struct place *place, int channel)
+{
+	struct board_slot *slot = board_slot(place->spawn->board, place->slot);
+
+	atomic_store(&slot->pid, (uint32_t)getpid());
+	must_set_last_words(slot->last_words, sizeof(slot->last_words));
+	place->role->become(place, channel);
+	_exit(EXIT_FAILURE);
+}
+
+/* Forks with the channel's ends at hand. Returns 0, or -1 with the reason logged and nothing left behind. */
+static int
+fork_child(struct place *place, const int ends[2])
+{
+	place->pid = fork();
+	if (place->pid == 0)
+		be_born(place, ends[1]);
+	if (place->pid == -1) {
+		place->pid = 0;
+		return cannot(place, "fork()");
+	}
+	log_say(LOG_NOTICE, "start %s %ld", place->role->name, (long)place->pid);
+	return 0;
+}
+
+/* Returns 0, or -1 with the reason logged. */
+static int
+fill(struct place *place)
+{
+	struct spawn *spawn = place->spawn;
+	int ends[2];
+
+	place->started_ms = loop_now_ms(spawn->loop);
+	place->slot = board_take(spawn->board, place->role->kind, place->generation);
+	if (place->slot == BOARD_NO_SLOT) {
+		errno = EAGAIN;
+		return cannot(place, "board_take()");
+	}
+	if (ipc_pair(ends) == -1) {
+		leave_slot(place);
+		return cannot(place, "socketpair()");
+	}
+	place->channel.fd = ends[0];
+	if (loop_watch(spawn->loop, &place->channel, EPOLLIN) == -1 || fork_child(place, ends) == -1) {
+		hang_up(place);
+		close(ends[1]);
+		leave_slot(place);
+		return -1;
+	}
+	close(ends[1]);
+	if (place->role->started != NULL && place->role->started(place) == -1)
+		kill(place->pid, SIGKILL);
+	return 0;
+}
+
+static void
+on_timer(struct loop_timer *timer)
+{
+	struct place *place = LIST_ENTRY(timer, struct place, timer);
+
+	if (!place->retired)
+		fill_again(place);
+	else if (place->pid > 0)
+		kill(place->pid, SIGKILL);
+}
+
+int
+place_open(struct spawn *spawn, struct place *place, const struct place_role *role, uint32_t generation)
+{
+	MUST(place->spawn == NULL);
+	place->spawn = spawn;
+	place->role = role;
+	place->generation = generation;
+	place->slot = BOARD_NO_SLOT;
+	place->channel = (struct loop_io){ .on_events = on_channel, .fd = -1 };
+	place->timer.on_time = on_timer;
+	if (fill(place) == -1) {
+		place->spawn = NULL;
+		return -1;
+	}
+	list_add(&spawn->places, &place->node);
+	return 0;
+}
+
+/* --- life --- */
+
+int
+place_tell(struct place *place, const struct ipc_message *message, int fd)
+{
+	if (place->channel.fd == -1 || ipc_send(place->channel.fd, message, fd) == 0)
+		return 0;
+	log_say(LOG_ALERT, "sending to %s %ld failed %s", place->role->name, (long)place->pid, log_errno(errno));
+	return -1;
+}
+
+void
+spawn_signal_all(struct spawn *spawn, int signal)
+{
+	LIST_EACH(node, &spawn->places) {
+		struct place *place = LIST_ENTRY(node, struct place, node);
+
+		if (place->pid > 0)
+			kill(place->pid, signal);
+	}
+}
+
+/* --- death --- */
+
+static void
+bury(struct place *place)
+{
+	loop_timer_stop(&place->timer);
+	list_remove(&place->node);
+	place->spawn = NULL;
+	place->role->gone(place);
+}
+
+/* How long to wait before the next try: 0, then 1, 2, 4 ... 30 seconds. */
+static uint64_t
+patience_ms(const struct place *place)
+{
+	if (place->quick_deaths == 0)
+		return 0;
+	return place->quick_deaths <= 5 ? 1000u << (place->quick_deaths - 1) : PATIENCE_MAX_MS;
+}
+
+static void
+fill_again(struct place *place)
+{
+	if (fill(place) == 0)
+		return;
+	place->quick_deaths++;
+	loop_timer_set(place->spawn->loop, &place->timer, patience_ms(place));
+}
+
+static void
+log_last_words(const struct place *place)
+{
+	char words[sizeof(((struct board_slot *)NULL)->last_words)], shown[1024];
+	size_t len;
+
+	memcpy(words, board_slot(place->spawn->board, place->slot)->last_words, sizeof(words));
+	len = strnlen(words, sizeof(words));
+	if (len > 0)
+		log_say(LOG_ALERT, "last words of %s %ld: %s", place->role->name, (long)place->pid,
+		    log_text(shown, sizeof(shown), words, len));
+}
+
+static bool
+is_fatal(int status)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FATAL;
+}
+
+static void
+log_death(const struct place *place, int status)
+{
+	const char *name = place->role->name;
+	long pid = (long)place->pid;
+
+	if (WIFSIGNALED(status))
+		log_say(LOG_ALERT, "%s %ld exited on signal %d%s", name, pid, WTERMSIG(status),
+		    WCOREDUMP(status) ? " (core dumped)" : "");
+	else if (is_fatal(status) && !place->retired)
+		log_say(LOG_ALERT, "%s %ld exited with fatal code %d and cannot be respawned", name, pid, EXIT_FATAL);
+	else
+		log_say(LOG_NOTICE, "%s %ld exited with code %d", name, pid, WEXITSTATUS(status));
+	log_last_words(place);
+}
+
+static void
+note_lifetime(struct place *place)
+{
+	if (loop_now_ms(place->spawn->loop) - place->started_ms >= QUICK_DEATH_MS)
+		place->quick_deaths = 0;
+}
+
+/* The place is empty: what next? */
+static void
+go_on_without(struct place *place, int status)
+{
+	uint64_t wait_ms;
+
+	if (place->retired) {
+		bury(place);
+		return;
+	}
+	if (!place->proven || !place->spawn->respawn || is_fatal(status)) {
+		place->role->failed(place);
+		return;
+	}
+	note_lifetime(place);
+	wait_ms = patience_ms(place);
+	place->quick_deaths++;
+	if (wait_ms == 0)
+		fill_again(place);
+	else
+		loop_timer_set(place->spawn->loop, &place->timer, wait_ms);
+}
+
+bool
+spawn_reaped(struct spawn *spawn, pid_t pid, int status)
+{
+	LIST_EACH(node, &spawn->places) {
+		struct place *place = LIST_ENTRY(node, struct place, node);
+
+		if (place->pid != pid)
+			continue;
+		log_death(place, status);
+		hang_up(place);
+		leave_slot(place);
+		place->pid = 0;
+		go_on_without(place, status);
+		return true;
+	}
+	return false;
+}
+
+void
+place_retire(struct place *place, int signal)
+{
+	if (place->spawn == NULL)
+		return;
+	place->retired = true;
+	loop_timer_stop(&place->timer);
+	if (place->pid == 0) {
+		bury(place);
+	} else if (signal != 0) {
+		kill(place->pid, signal);
+	} else {
+		hang_up(place);
+		loop_timer_set(place->spawn->loop, &place->timer, HANG_UP_MS);
+	}
+}

@@ -1,0 +1,83 @@
+/*
+ * spawn - children, and the places that they fill
+ *
+ * A place wants one process: a worker with its number, a helper of a source. When the
+ * process dies, the place is filled again, at once the first time and then with growing
+ * patience, until the place is retired. Before a place has been filled by a process that
+ * said READY nothing is filled again: whoever made the place is told that it failed.
+ * What children say is trusted to be nothing but a message of the right size.
+ * Built on: board, ipc, loop, log, proc.
+ */
+#ifndef POSTERN_MASTER_SPAWN_H
+#define POSTERN_MASTER_SPAWN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/board.h"
+#include "common/list.h"
+#include "common/loop.h"
+
+struct ipc_message;
+struct place;
+struct spawn;
+
+/* What a place is for: one static table a kind of children. All but `become` run in the master. */
+struct place_role {
+	const char *name;       /* what log lines call its processes: "worker process" */
+	enum board_kind kind;
+	/* In the new process, which still holds everything: becomes what it is to be, never returns. */
+	void (*become)(struct place *place, int channel);
+	/* A process was forked; NULL: there is nothing to tell it. Returns 0, or -1 with the reason logged: it is killed. */
+	int (*started)(struct place *place);
+	void (*ready)(struct place *place);     /* the first process of the place serves */
+	void (*failed)(struct place *place);    /* the place is empty and stays so */
+	void (*gone)(struct place *place);      /* the retired place is empty: its memory may go */
+};
+
+/* Embedded in whoever wants the process, and zero at first. */
+struct place {
+	struct list node;
+	struct spawn *spawn;            /* NULL until place_open() */
+	const struct place_role *role;
+	uint32_t generation;
+	uint32_t slot;                  /* on the board, while there is a process */
+	pid_t pid;                      /* 0: nobody there */
+	struct loop_io channel;         /* the master's end */
+	struct loop_timer timer;        /* to fill the place; once it is retired, to kill */
+	bool proven;                    /* one of its processes has said READY */
+	bool retired;
+	unsigned quick_deaths;          /* in a row */
+	uint64_t started_ms;
+};
+
+/* `respawn` off: no place is ever filled a second time. */
+struct spawn *spawn_new(struct loop *loop, struct board *board, bool respawn);
+
+/* There must be no place left. */
+void spawn_free(struct spawn **spawnp);
+
+struct board *spawn_board(const struct spawn *spawn);
+bool spawn_is_empty(const struct spawn *spawn);
+
+/* Takes note of a reaped process. Returns false if it was none of ours. */
+bool spawn_reaped(struct spawn *spawn, pid_t pid, int status);
+
+/* Sends `signal` to every process there is. */
+void spawn_signal_all(struct spawn *spawn, int signal);
+
+/* Makes the place and forks its first process. Returns 0, or -1 with the reason logged, and then there is no such place. */
+int place_open(struct spawn *spawn, struct place *place, const struct place_role *role, uint32_t generation);
+
+/* Sends a message to the process, with a descriptor or -1; a failure is logged. Nobody there is no failure. */
+int place_tell(struct place *place, const struct ipc_message *message, int fd);
+
+/*
+ * The place will not be filled again. Its process gets `signal`; 0: its channel is closed
+ * instead, and it is killed if that does not end it in seconds. role->gone may come from
+ * within. Retiring twice sends the signal again.
+ */
+void place_retire(struct place *place, int signal);
+
+#endif
