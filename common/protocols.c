@@ -9,7 +9,8 @@ static const struct {
 	const char *name;
 	unsigned ports[PORTS];
 } protocols[] = {
-#define PROTOCOL_ROW(upper, lower, ...) [PROTOCOL_##upper] = { #lower, { __VA_ARGS__ } },
+#define PROTOCOL_ROW(upper, lower, methods, auth, capabilities, buffer, ...) \
+	[PROTOCOL_##upper] = { #lower, { __VA_ARGS__ } },
 	PROTOCOLS(PROTOCOL_ROW)
 #undef PROTOCOL_ROW
 };
@@ -37,4 +38,10 @@ protocol_by_port(unsigned port)
 			if (port == protocols[p].ports[i])
 				return (enum protocol)p;
 	return PROTOCOL_UNKNOWN;
+}
+
+unsigned
+protocol_port(enum protocol protocol)
+{
+	return protocols[protocol].ports[0];
 }
