@@ -8,6 +8,19 @@ libmaster_a_SOURCES += master/names.h master/names.c
 libmaster_a_SOURCES += master/logfile.h master/logfile.c master/listener.h master/listener.c
 libmaster_a_SOURCES += master/spawn.h master/spawn.c master/helper.h master/helper.c master/source.h master/source.c
 libmaster_a_SOURCES += master/generation.h master/generation.c master/reload.h master/reload.c master/master.h master/master.c
+libmaster_a_SOURCES += \
+	master/conf_translate.h master/conf_translate.c \
+	master/conf_table.h master/conf_table.c \
+	master/conf_type.h master/conf_type.c master/conf_type_main.c master/conf_type_log.c \
+	master/conf_type_mail.c master/conf_type_listen.c \
+	master/conf_print.h master/conf_print.c \
+	master/conf_build.h master/conf_build.c \
+	master/conf_say.h master/conf_say.c \
+	master/conf_merge.h master/conf_merge.c \
+	master/conf_load.h master/conf_load.c \
+	master/conf_listens.h master/conf_listens.c \
+	master/conf_check.h master/conf_check.c \
+	master/conf_dump.h master/conf_dump.c
 
 sbin_PROGRAMS += postern
 postern_SOURCES = master/main.c

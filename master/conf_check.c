@@ -1,0 +1,204 @@
+#include "master/conf_check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/addrset.h"
+#include "common/mem.h"
+#include "common/must.h"
+#include "master/conf_build.h"
+#include "master/conf_listens.h"
+#include "master/conf_say.h"
+
+static const struct conf_place nowhere;
+
+static int
+find_account(struct conf *conf)
+{
+	const struct conf_place *place = &conf->draft->user;
+	const struct passwd *account = getpwnam(conf->user);
+	const struct group *group = NULL;
+
+	if (account == NULL) {
+		conf_say(LOG_EMERG, place, "getpwnam(\"%s\") failed", conf->user);
+		return -1;
+	}
+	conf->uid = account->pw_uid;
+	conf->gid = account->pw_gid;
+	if (conf->group == NULL)
+		return 0;
+	if ((group = getgrnam(conf->group)) == NULL) {
+		conf_say(LOG_EMERG, place, "getgrnam(\"%s\") failed", conf->group);
+		return -1;
+	}
+	conf->gid = group->gr_gid;
+	return 0;
+}
+
+/* Only root can become somebody; the workers of anybody else stay what they are. */
+static int
+check_user(struct conf *conf)
+{
+	bool given = conf->draft->user.line != 0;
+
+	if (geteuid() != 0) {
+		if (given)
+			conf_say(LOG_WARN, &conf->draft->user, "the \"user\" directive makes sense only if the master "
+			    "process runs with super-user privileges, ignored");
+		conf->user = conf->group = NULL;
+		conf->uid = geteuid();
+		conf->gid = getegid();
+		return 0;
+	}
+	if (!given) {
+		conf->user = POSTERN_USER;
+		conf->group = POSTERN_GROUP[0] != '\0' ? POSTERN_GROUP : NULL;
+	}
+	return find_account(conf);
+}
+
+static void
+warn_of_affinity(const struct conf *conf)
+{
+	if (conf->affinity == AFFINITY_MASKS && conf->affinity_count != 1 &&
+	    conf->affinity_count != conf->worker_processes)
+		conf_say(LOG_WARN, &conf->draft->affinity, "the number of \"worker_processes\" is not equal to the number of "
+		    "\"worker_cpu_affinity\" masks, using last mask for remaining worker processes");
+}
+
+static int
+check_connections(const struct conf *conf)
+{
+	struct rlimit limit;
+	size_t sockets = 0;
+
+	for (size_t i = 0; i < conf->listen_count; i++)
+		sockets += conf->listens[i]->wildcard == NULL;
+	if (conf->worker_connections <= sockets) {
+		conf_say(LOG_EMERG, &nowhere, "%u worker_connections are not enough for %zu listening sockets",
+		    conf->worker_connections, sockets);
+		return -1;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && conf->worker_connections > limit.rlim_cur &&
+	    (conf->rlimit_nofile == -1 || conf->worker_connections > conf->rlimit_nofile))
+		conf_say(LOG_WARN, &nowhere, "%u worker_connections exceed open file resource limit: %llu",
+		    conf->worker_connections, (unsigned long long)limit.rlim_cur);
+	return 0;
+}
+
+/* Who resolved the names has said what it did not find; nothing goes on without it. */
+static int
+check_names(const struct conf *conf)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < conf->name_count; i++) {
+		if (conf->names[i]->found_count > 0)
+			continue;
+		conf_say_name(conf->names[i], "host not found");
+		result = -1;
+	}
+	return result;
+}
+
+static void
+place_syslogs(struct conf_draft *draft)
+{
+	for (struct draft_syslog **s = draft->syslogs; s != NULL && *s != NULL; s++)
+		(*s)->target->server = (*s)->name->found[0];
+}
+
+/* A set admits whom no rule names; here the others are to be left out. */
+static void
+build_debug_set(struct conf *conf)
+{
+	struct draft_debug **debugs = conf->draft->debugs;
+	char text[ADDR_TEXT];
+
+	for (struct draft_debug **d = debugs; d != NULL && *d != NULL; d++) {
+		if ((*d)->network != NULL)
+			MUST(addrset_add(&conf->debug_connections, true, (*d)->network) == NULL);
+		for (size_t i = 0; (*d)->name != NULL && i < (*d)->name->found_count; i++)
+			MUST(addrset_add(&conf->debug_connections, true,
+			    addr_format(text, &(*d)->name->found[i].addr)) == NULL);
+	}
+	if (debugs != NULL)
+		MUST(addrset_add(&conf->debug_connections, false, "all") == NULL);
+}
+
+/* What a helper is going to read must be there, and should be nobody else's to read. */
+static int
+check_source(const struct conf_source *source)
+{
+	struct stat st;
+
+	if (source->kind != SOURCE_FILE)
+		return 0;
+	if (stat(source->path, &st) == -1) {
+		conf_say(LOG_EMERG, &source->place, "stat() \"%s\" failed %s", source->path, log_errno(errno));
+		return -1;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		conf_say(LOG_EMERG, &source->place, "\"%s\" is not a file", source->path);
+		return -1;
+	}
+	if ((st.st_mode & S_IROTH) != 0)
+		conf_say(LOG_WARN, &source->place, "\"%s\" holds secrets and everybody may read it", source->path);
+	return 0;
+}
+
+static bool
+is_local(const struct conf_listen *l)
+{
+	static const unsigned char loopback6[16] = { [15] = 1 };
+	const struct addr *a = &l->at.addr;
+
+	if (a->family == AF_INET6)
+		return memcmp(a->ip, loopback6, sizeof(loopback6)) == 0;
+	return a->family != AF_INET || a->ip[0] == 127;
+}
+
+/* Is there any way to log in at all? */
+static bool
+takes_passwords(const struct server *server)
+{
+	return (server->protocols[server->protocol].methods & ~(unsigned)METHOD_NONE) != 0;
+}
+
+static void
+warn_of_clear_text(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->listen_count; i++) {
+		const struct conf_listen *l = conf->listens[i];
+
+		if (!is_local(l) && takes_passwords(l->server))
+			conf_say(LOG_WARN, &l->place, "clients log in without encryption on %s", l->text);
+	}
+}
+
+int
+conf_check(struct conf *conf, const struct conf_request *request)
+{
+	if (check_names(conf) == -1 || check_user(conf) == -1)
+		return -1;
+	for (size_t i = 0; i < conf->source_count; i++)
+		if (check_source(conf->sources[i]) == -1)
+			return -1;
+	if (conf_listens_expand(conf) == -1 || check_connections(conf) == -1)
+		return -1;
+	place_syslogs(conf->draft);
+	build_debug_set(conf);
+	warn_of_affinity(conf);
+	if (!conf->draft->has_mail)
+		conf_say(LOG_WARN, &nowhere, "no \"mail\" section in configuration, nothing is served");
+	if (request->test)
+		warn_of_clear_text(conf);
+	return 0;
+}

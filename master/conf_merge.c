@@ -1,0 +1,195 @@
+#include "master/conf_merge.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "common/must.h"
+#include "master/conf_build.h"
+#include "master/conf_say.h"
+#include "master/conf_table.h"
+#include "master/conf_type.h"
+
+#define WORDS_MAX 16
+
+static void *
+field_of(void *target, const struct directive *d)
+{
+	return (char *)target + d->offset;
+}
+
+static bool
+has_field(const struct directive *d, unsigned blocks)
+{
+	return (d->blocks & blocks) != 0 && d->type != NULL && d->type->size > 0;
+}
+
+/* Has this field been set? Directives that exclude each other share one. */
+static bool
+is_seen(const bool *seen, const struct directive *d, unsigned blocks)
+{
+	for (const struct directive *other = directives; other->name != NULL; other++)
+		if (seen[conf_table_index(other)] && has_field(other, blocks) && other->offset == d->offset)
+			return true;
+	return false;
+}
+
+/* Sets the default. Only a list's is more than one word. */
+static void
+set_fallback(struct conf_build *b, const struct directive *d, void *target)
+{
+	char *text = arena_strdup(b->arena, d->fallback), *rest = text;
+	const char *words[WORDS_MAX] = { text };
+	size_t count = text[0] != '\0';
+
+	if (d->type->repeats)
+		for (count = 0; count < WORDS_MAX && (words[count] = strtok_r(rest, " ", &rest)) != NULL; count++)
+			continue;
+	MUST(d->type->set(b, d, field_of(target, d), count, words) == NULL);
+}
+
+static void
+set_fallbacks(struct conf_build *b, void *target, unsigned blocks, const bool *seen)
+{
+	for (const struct directive *d = directives; d->name != NULL; d++)
+		if (has_field(d, blocks) && d->fallback != NULL && !is_seen(seen, d, blocks))
+			set_fallback(b, d, target);
+}
+
+static void
+inherit(struct server *server, const struct server *mail, const bool *seen)
+{
+	for (const struct directive *d = directives; d->name != NULL; d++)
+		if (has_field(d, IN_SERVER) && (d->blocks & IN_MAIL) != 0 && !is_seen(seen, d, IN_SERVER))
+			memcpy((char *)server + d->offset, (const char *)mail + d->offset, d->type->size);
+}
+
+/* The log of the process goes to some file, or stderr, in any case. */
+static void
+complete_log(struct conf_build *b)
+{
+	const char *path = b->request->error_log;
+	struct log_target *target;
+
+	for (target = b->conf->log->targets; target != NULL; target = target->next)
+		if (target->kind != LOG_TO_SYSLOG)
+			return;
+	target = arena_alloc(b->arena, sizeof(*target));
+	*target = (struct log_target){ .kind = LOG_TO_STDERR, .level = LOG_ERROR, .fd = STDERR_FILENO };
+	if (path == NULL || strcmp(path, "stderr") != 0) {
+		target->kind = LOG_TO_FILE;
+		target->fd = -1;
+		target->file = conf_build_file(b, conf_build_path(b, b->request->prefix,
+		    path != NULL ? path : POSTERN_ERROR_LOG_PATH), path == NULL);
+	}
+	log_add(b->conf->log, target);
+}
+
+/* Time zones are the one thing of the environment that everybody needs. */
+static void
+complete_environment(struct conf_build *b)
+{
+	const struct directive *d = conf_table_find("env", IN_MAIN);
+	const char *const time_zone[] = { "TZ" };
+
+	MUST(d->type->set(b, d, field_of(b->conf, d), 1, time_zone) == NULL);
+	if (b->conf->environment == NULL)
+		b->conf->environment = arena_alloc(b->arena, sizeof(*b->conf->environment));
+}
+
+/* The first port of the first listen that is some protocol's. */
+static enum protocol
+derive_protocol(const struct conf_draft *draft, const struct server *server)
+{
+	for (struct draft_listen **l = draft->listens; l != NULL && *l != NULL; l++) {
+		if ((*l)->server != server)
+			continue;
+		for (unsigned port = (*l)->name->port; port <= (*l)->last_port; port++)
+			if (protocol_by_port(port) != PROTOCOL_UNKNOWN)
+				return protocol_by_port(port);
+	}
+	return PROTOCOL_UNKNOWN;
+}
+
+/* Servers whose sources have the same settings share one. */
+static void
+share_source(struct conf_build *b, struct server *server)
+{
+	struct conf *conf = b->conf;
+	struct conf_source *source = arena_dup(b->arena, server->source, sizeof(*source));
+
+	if (source->kind == SOURCE_FILE) {
+		source->helpers = server->auth_helpers;
+		source->key = arena_printf(b->arena, "file %s %u", source->path, source->helpers);
+	}
+	for (size_t i = 0; i < conf->source_count; i++) {
+		if (strcmp(conf->sources[i]->key, source->key) == 0) {
+			server->source = conf->sources[i];
+			return;
+		}
+	}
+	source->index = (unsigned)conf->source_count++;
+	arena_append(b->arena, &conf->sources, source);
+	server->source = source;
+}
+
+/* An address that names no port means the protocol's. */
+static void
+complete_proxy_pass(struct conf_build *b, struct server *server)
+{
+	struct conf_name *name = server->proxy_pass;
+
+	if (name == NULL)
+		return;
+	if (name->port == 0 && (name->host != NULL || name->found[0].addr.family != AF_UNIX)) {
+		name = arena_dup(b->arena, name, sizeof(*name));
+		name->port = protocol_port(server->protocol);
+		if (name->host == NULL) {
+			name->found = arena_dup(b->arena, name->found, sizeof(*name->found));
+			name->found[0].addr.port = (uint16_t)name->port;
+		}
+		server->proxy_pass = name;
+	}
+	conf_build_resolve(b, name);
+}
+
+static int
+complete_server(struct conf_build *b, struct server *server)
+{
+	inherit(server, b->draft->mail, b->draft->server_seen[server->index]);
+	if (server->protocol == PROTOCOL_UNKNOWN)
+		server->protocol = derive_protocol(b->draft, server);
+	if (server->protocol == PROTOCOL_UNKNOWN) {
+		conf_say(LOG_EMERG, &server->place, "unknown mail protocol for server");
+		return -1;
+	}
+	if (server->source == NULL) {
+		conf_say(LOG_EMERG, &server->place, "no \"auth_http\" is defined for server");
+		return -1;
+	}
+	share_source(b, server);
+	complete_proxy_pass(b, server);
+	return 0;
+}
+
+int
+conf_merge(struct conf_build *b)
+{
+	struct conf *conf = b->conf;
+	struct conf_draft *draft = b->draft;
+	const struct conf_place nowhere = { 0 };
+
+	if (!draft->has_events) {
+		conf_say(LOG_EMERG, &nowhere, "no \"events\" section in configuration");
+		return -1;
+	}
+	set_fallbacks(b, conf, IN_MAIN | IN_EVENTS, draft->main_seen);
+	complete_log(b);
+	complete_environment(b);
+	set_fallbacks(b, draft->mail, IN_MAIL, draft->mail_seen);
+	if (draft->mail->log == NULL)
+		draft->mail->log = conf->log;
+	for (size_t i = 0; i < conf->server_count; i++)
+		if (complete_server(b, conf->servers[i]) == -1)
+			return -1;
+	return 0;
+}

@@ -1,0 +1,194 @@
+#include "master/conf_table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/conf.h"
+#include "common/mem.h"
+#include "common/must.h"
+#include "master/conf_type.h"
+
+#define IN_BOTH (IN_MAIL | IN_SERVER)
+
+#define OF_CONF(member) .offset = offsetof(struct conf, member)
+#define NO_FIELD .offset = 0
+#define OF_SERVER(member) .offset = offsetof(struct server, member)
+
+/* Limits that nobody should meet; they keep sums and products from wrapping. */
+#define MAX_MSEC ((uint64_t)10 * 365 * 86400 * 1000)
+#define MAX_BUFFER ((uint64_t)1 << 30)
+#define MAX_COUNT 1000000000
+#define MAX_PROCESSES 256       /* of one kind; the board holds those of several generations */
+
+#define PROTOCOL_DIRECTIVES(upper, lower, known, its_auth, its_words, its_buffer, ...) \
+	{ #lower "_auth", IN_BOTH, 1, ANY_ARGS, &type_methods, OF_SERVER(protocols[PROTOCOL_##upper].methods), \
+	    .fallback = its_auth, .max = known }, \
+	{ #lower "_capabilities", IN_BOTH, 1, ANY_ARGS, &type_words, \
+	    OF_SERVER(protocols[PROTOCOL_##upper].capabilities), .fallback = its_words }, \
+	{ #lower "_client_buffer", IN_BOTH, 1, 1, &type_size, OF_SERVER(protocols[PROTOCOL_##upper].client_buffer), \
+	    .fallback = its_buffer, .min = 1, .max = MAX_BUFFER },
+
+const struct directive directives[] = {
+	/* everywhere */
+	{ "include", IN_ANY, 1, 1, NULL, NO_FIELD },
+
+	/* main */
+	{ "user", IN_MAIN, 1, 2, &type_user, OF_CONF(user) },
+	{ "worker_processes", IN_MAIN, 1, 1, &type_processes, OF_CONF(worker_processes), .fallback = "1",
+	    .min = 1, .max = MAX_PROCESSES },
+	{ "worker_cpu_affinity", IN_MAIN, 1, ANY_ARGS, &type_affinity, OF_CONF(affinity) },
+	{ "worker_priority", IN_MAIN, 1, 1, &type_priority, OF_CONF(worker_priority), .fallback = "0" },
+	{ "worker_rlimit_nofile", IN_MAIN, 1, 1, &type_limit, OF_CONF(rlimit_nofile), .fallback = "", .max = MAX_COUNT },
+	{ "worker_rlimit_core", IN_MAIN, 1, 1, &type_limit_size, OF_CONF(rlimit_core), .fallback = "", .max = INT64_MAX },
+	{ "worker_shutdown_timeout", IN_MAIN, 1, 1, &type_msec, OF_CONF(shutdown_timeout), .max = MAX_MSEC },
+	{ "working_directory", IN_MAIN, 1, 1, &type_text, OF_CONF(working_directory) },
+	{ "env", IN_MAIN, 1, 1, &type_environment, OF_CONF(environment) },
+	{ "daemon", IN_MAIN, 1, 1, &type_flag, OF_CONF(daemon), .fallback = "on" },
+	{ "master_process", IN_MAIN, 1, 1, &type_flag, OF_CONF(master_process), .fallback = "on" },
+	{ "pid", IN_MAIN, 1, 1, &type_path, OF_CONF(pid_path), .fallback = POSTERN_PID_PATH },
+	{ "timer_resolution", IN_MAIN, 1, 1, &type_short_msec, OF_CONF(timer_resolution), .max = 3600000 },
+	{ "debug_points", IN_MAIN, 1, 1, &type_debug_points, OF_CONF(debug_stop) },
+	{ "error_log", IN_MAIN, 1, ANY_ARGS, &type_error_log, OF_CONF(log) },
+	{ "auth_helper_path", IN_MAIN, 1, 1, &type_path, OF_CONF(helper_path), .fallback = POSTERN_HELPER_PATH },
+	{ "load_module", IN_MAIN, 1, 1, &type_skipped, NO_FIELD },
+	{ "lock_file", IN_MAIN, 1, 1, &type_skipped, NO_FIELD },
+	{ "pcre_jit", IN_MAIN, 1, 1, &type_skipped, NO_FIELD },
+	{ "thread_pool", IN_MAIN, 2, 3, &type_skipped, NO_FIELD },
+	{ "ssl_engine", IN_MAIN, 1, 1, &type_skipped, NO_FIELD },
+	{ "google_perftools_profiles", IN_MAIN, 1, 1, &type_skipped, NO_FIELD },
+	{ "quic_bpf", IN_MAIN, 1, 1, &type_skipped, NO_FIELD },
+	{ "http", IN_MAIN, 0, 0, &type_skipped, .opens = SKIPPED },
+	{ "stream", IN_MAIN, 0, 0, &type_skipped, .opens = SKIPPED },
+
+	/* events */
+	{ "events", IN_MAIN, 0, 0, NULL, .opens = IN_EVENTS },
+	{ "worker_connections", IN_EVENTS, 1, 1, &type_number, OF_CONF(worker_connections), .fallback = "512",
+	    .min = 1, .max = MAX_COUNT },
+	{ "use", IN_EVENTS, 1, 1, &type_event_method, NO_FIELD },
+	{ "multi_accept", IN_EVENTS, 1, 1, &type_flag, OF_CONF(multi_accept), .fallback = "off" },
+	{ "accept_mutex", IN_EVENTS, 1, 1, &type_flag_ignored, NO_FIELD },
+	{ "accept_mutex_delay", IN_EVENTS, 1, 1, &type_msec_ignored, .max = MAX_MSEC },
+	{ "epoll_events", IN_EVENTS, 1, 1, &type_number, OF_CONF(epoll_events), .fallback = "512", .min = 1, .max = 1 << 20 },
+	{ "debug_connection", IN_EVENTS, 1, 1, &type_debug_connection, OF_CONF(debug_connections) },
+	{ "worker_aio_requests", IN_EVENTS, 1, 1, &type_skipped, NO_FIELD },
+
+	/* mail */
+	{ "mail", IN_MAIN, 0, 0, NULL, .opens = IN_MAIL },
+	{ "server", IN_MAIL, 0, 0, NULL, .opens = IN_SERVER },
+	{ "listen", IN_SERVER, 1, ANY_ARGS, &type_listen, NO_FIELD },
+	{ "protocol", IN_SERVER, 1, 1, &type_protocol, OF_SERVER(protocol) },
+	{ "server_name", IN_BOTH, 1, 1, &type_server_name, OF_SERVER(name), .fallback = "" },
+	{ "timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(timeout), .fallback = "60s", .min = 1, .max = MAX_MSEC },
+	{ "max_errors", IN_BOTH, 1, 1, &type_number, OF_SERVER(max_errors), .fallback = "5", .max = MAX_COUNT },
+	{ "max_commands", IN_BOTH, 1, 1, &type_number, OF_SERVER(max_commands), .fallback = "1000",
+	    .min = 1, .max = MAX_COUNT },
+	{ "error_log", IN_BOTH, 1, ANY_ARGS, &type_server_log, OF_SERVER(log) },
+
+	/* who is it */
+	{ "auth_http", IN_BOTH, 1, 1, &type_auth_http, OF_SERVER(source) },
+	{ "auth_http_timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(auth_http_timeout), .fallback = "60s",
+	    .min = 1, .max = MAX_MSEC },
+	{ "auth_http_buffer", IN_BOTH, 1, 1, &type_size, OF_SERVER(auth_http_buffer), .fallback = "16k",
+	    .min = 1, .max = MAX_BUFFER },
+	{ "auth_http_header", IN_BOTH, 2, 2, &type_header, OF_SERVER(auth_http_headers) },
+	{ "auth_http_pass_client_cert", IN_BOTH, 1, 1, &type_flag, OF_SERVER(auth_http_pass_client_cert), .fallback = "off" },
+	{ "auth_file", IN_BOTH, 1, 1, &type_auth_file, OF_SERVER(source) },
+	{ "auth_helpers", IN_BOTH, 1, 1, &type_processes, OF_SERVER(auth_helpers), .fallback = "auto",
+	    .min = 2, .max = MAX_PROCESSES },
+	{ "auth_timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(auth_timeout), .fallback = "60s",
+	    .min = 1, .max = MAX_MSEC },
+
+	/* where to */
+	{ "proxy", IN_BOTH, 1, 1, &type_proxy, NO_FIELD },
+	{ "proxy_pass", IN_BOTH, 1, 1, &type_proxy_pass, OF_SERVER(proxy_pass) },
+	{ "proxy_buffer", IN_BOTH, 1, 1, &type_size, OF_SERVER(proxy_buffer), .fallback = "4k",
+	    .min = 1, .max = MAX_BUFFER },
+	{ "proxy_timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(proxy_timeout), .fallback = "24h",
+	    .min = 1, .max = MAX_MSEC },
+	{ "proxy_pass_error_message", IN_BOTH, 1, 1, &type_flag, OF_SERVER(proxy_pass_error_message), .fallback = "off" },
+	{ "proxy_smtp_auth", IN_BOTH, 1, 1, &type_flag, OF_SERVER(proxy_smtp_auth), .fallback = "off" },
+	{ "xclient", IN_BOTH, 1, 1, &type_flag, OF_SERVER(xclient), .fallback = "on" },
+
+	/* the protocols */
+	PROTOCOLS(PROTOCOL_DIRECTIVES)
+	{ "smtp_greeting_delay", IN_BOTH, 1, 1, &type_msec, OF_SERVER(smtp_greeting_delay), .max = MAX_MSEC },
+
+	{ .name = NULL }
+};
+
+size_t
+conf_table_count(void)
+{
+	return sizeof(directives) / sizeof(directives[0]) - 1;
+}
+
+size_t
+conf_table_index(const struct directive *d)
+{
+	return (size_t)(d - directives);
+}
+
+const struct directive *
+conf_table_find(const char *name, unsigned block)
+{
+	for (const struct directive *d = directives; d->name != NULL; d++)
+		if ((d->blocks & block) != 0 && strcmp(d->name, name) == 0)
+			return d;
+	return NULL;
+}
+
+const struct directive *
+conf_table_judge(const char *name, unsigned block, size_t args, bool opens, char *why, size_t size)
+{
+	const struct directive *d = conf_table_find(name, block);
+
+	if (d == NULL && conf_table_find(name, IN_ANY) != NULL)
+		snprintf(why, size, "\"%s\" directive is not allowed here", name);
+	else if (d == NULL)
+		snprintf(why, size, "unknown directive \"%s\"", name);
+	else if (opens && d->opens == 0)
+		snprintf(why, size, "directive \"%s\" is not terminated by \";\"", name);
+	else if (!opens && d->opens != 0)
+		snprintf(why, size, "directive \"%s\" has no opening \"{\"", name);
+	else if (args < d->min_args || args > d->max_args)
+		snprintf(why, size, "invalid number of arguments in \"%s\" directive", name);
+	else
+		return d;
+	return NULL;
+}
+
+/* A block that is skipped has lost its braces on the way: it is an ordinary call. */
+static cfg_opt_t
+option_of(const struct directive *d, cfg_func_t on_directive, cfg_func_t on_mark)
+{
+	if (d->opens == 0 || d->opens == SKIPPED)
+		return (cfg_opt_t)CFG_FUNC(d->name, on_directive);
+	return (cfg_opt_t)CFG_SEC(d->name, conf_table_options(d->opens, on_directive, on_mark), CFGF_MULTI);
+}
+
+cfg_opt_t *
+conf_table_options(enum conf_block block, cfg_func_t on_directive, cfg_func_t on_mark)
+{
+	static const char *const marks[] = { "block", "end", "line", "fault" };
+	const size_t mark_count = sizeof(marks) / sizeof(marks[0]);
+	cfg_opt_t *options = mem_array(conf_table_count() + mark_count + 1, sizeof(*options));
+	size_t count = 0;
+
+	for (; count < mark_count; count++)
+		options[count] = (cfg_opt_t)CFG_FUNC(marks[count], on_mark);
+	for (const struct directive *d = directives; d->name != NULL; d++)
+		if ((d->blocks & block) != 0)
+			options[count++] = option_of(d, on_directive, on_mark);
+	options[count] = (cfg_opt_t)CFG_END();
+	return options;
+}
+
+void
+conf_table_free_options(cfg_opt_t **optionsp)
+{
+	for (cfg_opt_t *option = *optionsp; option->name != NULL; option++)
+		if (option->type == CFGT_SEC)
+			conf_table_free_options(&option->subopts);
+	mem_free(*optionsp);
+	*optionsp = NULL;
+}

@@ -1,0 +1,51 @@
+/*
+ * conf_type - how a directive's words become a value, and a value words again
+ *
+ * Each kind of value is one struct conf_type: a setter, a printer and the size of the
+ * field. The setters are given words whose number the table has checked.
+ * Built on: conf_build, conf_print, num.
+ */
+#ifndef POSTERN_MASTER_CONF_TYPE_H
+#define POSTERN_MASTER_CONF_TYPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct conf_build;
+struct conf_printer;
+struct directive;
+
+struct conf_type {
+	/*
+	 * Reads the words into `field`. Returns NULL, or what is wrong, to be said behind
+	 * `"name" directive`, or CONF_SAID when it has been said already.
+	 */
+	const char *(*set)(struct conf_build *b, const struct directive *d, void *field, size_t argc,
+	    const char *const *argv);
+	/* Prints the directive that would set this value; nothing if there is none. */
+	void (*print)(const struct conf_printer *p, const struct directive *d, const void *field);
+	size_t size;            /* of the field: what a server inherits; 0: there is no field */
+	bool repeats;           /* may stand in one block more than once */
+};
+
+extern const char CONF_SAID[];
+
+/* Anybody's (conf_type.c). */
+extern const struct conf_type type_flag, type_number, type_size, type_msec, type_short_msec, type_path;
+extern const struct conf_type type_server_name, type_words, type_methods;
+extern const struct conf_type type_flag_ignored, type_msec_ignored, type_skipped;
+
+/* Of the main block and events (conf_type_main.c). */
+extern const struct conf_type type_user, type_processes, type_affinity, type_priority, type_limit, type_limit_size;
+extern const struct conf_type type_environment, type_text, type_debug_points, type_event_method, type_debug_connection;
+
+/* error_log (conf_type_log.c). */
+extern const struct conf_type type_error_log, type_server_log;
+
+/* Of mail and server (conf_type_mail.c). */
+extern const struct conf_type type_protocol, type_auth_http, type_auth_file, type_header, type_proxy_pass, type_proxy;
+
+/* listen (conf_type_listen.c). */
+extern const struct conf_type type_listen;
+
+#endif

@@ -1,0 +1,220 @@
+#include <string.h>
+
+#include "common/mem.h"
+#include "master/conf_build.h"
+#include "master/conf_print.h"
+#include "master/conf_say.h"
+#include "master/conf_table.h"
+#include "master/conf_type.h"
+
+#define HTTP_PORT 80
+
+static const char *
+set_protocol(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
+{
+	enum protocol protocol = protocol_by_name(argv[0]);
+
+	(void)d, (void)argc;
+	if (protocol == PROTOCOL_UNKNOWN) {
+		conf_say(LOG_EMERG, &b->place, "unknown protocol \"%s\"", argv[0]);
+		return CONF_SAID;
+	}
+	*(enum protocol *)field = protocol;
+	return NULL;
+}
+
+static void
+print_protocol(const struct conf_printer *p, const struct directive *d, const void *field)
+{
+	conf_print(p, d->name, protocol_name(*(const enum protocol *)field), NULL);
+}
+
+const struct conf_type type_protocol = { set_protocol, print_protocol, sizeof(enum protocol), true };
+
+/* Blocks have one source: the last auth_http of several, but never two kinds. */
+static const char *
+new_source(struct conf_build *b, struct conf_source **sourcep, enum source_kind kind)
+{
+	if (*sourcep != NULL && (*sourcep)->kind != kind)
+		return kind == SOURCE_FILE ? "must not stand beside \"auth_http\" in one block" :
+		    "must not stand beside \"auth_file\" in one block";
+	*sourcep = arena_alloc(b->arena, sizeof(**sourcep));
+	**sourcep = (struct conf_source){ .kind = kind, .place = b->place, .mailbox = -1 };
+	return NULL;
+}
+
+/* Blanks and control characters would break the request line. */
+static bool
+is_uri(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text <= ' ' || *text == 0x7f)
+			return false;
+	return true;
+}
+
+/* "host:port" in front of `/uri` or `?args`, or "unix:PATH" in front of `:/uri`. Its length. */
+static size_t
+address_len(const char *url)
+{
+	if (strncmp(url, "unix:", 5) == 0)
+		return 5 + strcspn(url + 5, ":");
+	return strcspn(url, "/?");
+}
+
+/* What the Host header says: the host as written, without the port. */
+static const char *
+host_header(struct conf_build *b, const char *address)
+{
+	const char *end = address[0] == '[' ? strchr(address, ']') : NULL;
+
+	if (strncmp(address, "unix:", 5) == 0)
+		return "localhost";
+	return arena_printf(b->arena, "%.*s", (int)(end != NULL ? (size_t)(end + 1 - address) : strcspn(address, ":")),
+	    address);
+}
+
+static const char *
+set_auth_http(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
+{
+	const char *url = strncmp(argv[0], "http://", 7) == 0 ? argv[0] + 7 : argv[0], *uri, *address, *why;
+	struct conf_source *source, **sourcep = field;
+	bool is_unix = strncmp(url, "unix:", 5) == 0;
+
+	(void)argc;
+	if ((why = new_source(b, sourcep, SOURCE_HTTP)) != NULL)
+		return why;
+	if (strncmp(url, "https://", 8) == 0)
+		return "knows no \"https://\"";
+	if (!is_uri(url))
+		return "value holds a blank or a control character";
+	source = *sourcep;
+	uri = url + address_len(url);
+	address = arena_printf(b->arena, "%.*s", (int)(uri - url), url);
+	source->name = conf_build_name(b, d->name, url, address, HTTP_PORT);
+	if (source->name == NULL)
+		return CONF_SAID;
+	conf_build_resolve(b, source->name);
+	uri += is_unix && *uri == ':';
+	source->uri = arena_printf(b->arena, "%s%s", *uri == '/' ? "" : "/", uri);
+	source->host = host_header(b, address);
+	source->label = arena_strdup(b->arena, url);
+	source->key = arena_printf(b->arena, "http %s %s", address, source->uri);
+	return NULL;
+}
+
+static void
+print_source(const struct conf_printer *p, const struct directive *d, const void *field, enum source_kind kind)
+{
+	const struct conf_source *source = *(struct conf_source *const *)field;
+
+	if (source != NULL && source->kind == kind)
+		conf_print(p, d->name, source->label, NULL);
+}
+
+static void
+print_auth_http(const struct conf_printer *p, const struct directive *d, const void *field)
+{
+	print_source(p, d, field, SOURCE_HTTP);
+}
+
+const struct conf_type type_auth_http = { set_auth_http, print_auth_http, sizeof(struct conf_source *), true };
+
+static const char *
+set_auth_file(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
+{
+	struct conf_source **sourcep = field;
+	const char *why = new_source(b, sourcep, SOURCE_FILE);
+
+	(void)d, (void)argc;
+	if (why != NULL)
+		return why;
+	if (argv[0][0] == '\0')
+		return "value must not be empty";
+	(*sourcep)->path = conf_build_path(b, b->folder, argv[0]);
+	(*sourcep)->label = (*sourcep)->path;
+	return NULL;
+}
+
+static void
+print_auth_file(const struct conf_printer *p, const struct directive *d, const void *field)
+{
+	print_source(p, d, field, SOURCE_FILE);
+}
+
+const struct conf_type type_auth_file = { set_auth_file, print_auth_file, sizeof(struct conf_source *), false };
+
+static bool
+is_header_text(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (((unsigned char)*text < ' ' && *text != '\t') || *text == 0x7f)
+			return false;
+	return true;
+}
+
+static const char *
+set_header(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
+{
+	struct conf_header *header = arena_alloc(b->arena, sizeof(*header));
+
+	(void)d, (void)argc;
+	if (!is_header_text(argv[0]) || !is_header_text(argv[1]))
+		return "value holds a control character";
+	header->name = arena_strdup(b->arena, argv[0]);
+	header->value = arena_strdup(b->arena, argv[1]);
+	arena_append(b->arena, field, header);
+	return NULL;
+}
+
+static void
+print_header(const struct conf_printer *p, const struct directive *d, const void *field)
+{
+	for (struct conf_header **h = *(struct conf_header **const *)field; h != NULL && *h != NULL; h++)
+		conf_print(p, d->name, (*h)->name, (*h)->value, NULL);
+}
+
+const struct conf_type type_header = { set_header, print_header, sizeof(struct conf_header **), true };
+
+/* Without a port it is the protocol's, which conf_merge knows. */
+static const char *
+set_proxy_pass(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
+{
+	struct conf_name **name = field;
+
+	(void)argc;
+	*name = conf_build_name(b, d->name, argv[0], argv[0], 0);
+	return *name == NULL ? CONF_SAID : NULL;
+}
+
+static void
+print_proxy_pass(const struct conf_printer *p, const struct directive *d, const void *field)
+{
+	const struct conf_name *name = *(struct conf_name *const *)field;
+
+	if (name != NULL)
+		conf_print(p, d->name, name->text, NULL);
+}
+
+const struct conf_type type_proxy_pass = { set_proxy_pass, print_proxy_pass, sizeof(struct conf_name *), false };
+
+/* nginx takes this flag and never looks at it. */
+static const char *
+set_proxy(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
+{
+	bool on = true;
+	const char *why = type_flag.set(b, d, &on, argc, argv);
+
+	(void)field;
+	if (why == NULL && !on)
+		conf_say(LOG_WARN, &b->place, "\"%s off\" does nothing", d->name);
+	return why;
+}
+
+static void
+print_no_proxy(const struct conf_printer *p, const struct directive *d, const void *field)
+{
+	(void)p, (void)d, (void)field;
+}
+
+const struct conf_type type_proxy = { set_proxy, print_no_proxy, 0, false };
