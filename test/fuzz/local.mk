@@ -5,6 +5,7 @@
 # A new target is three lines and a folder.
 FUZZ_TARGETS =
 FUZZ_SECONDS = 30
+FUZZ_DIALOGUE = test/unit/dialogue.h test/unit/dialogue.c
 
 FUZZ_TARGETS += test/fuzz/fuzz_num
 test_fuzz_fuzz_num_SOURCES = test/fuzz/fuzz_num.c $(FUZZ_MAIN)
@@ -25,6 +26,18 @@ test_fuzz_fuzz_log_LDADD = libcommon.a $(FUZZ_LIBS)
 FUZZ_TARGETS += test/fuzz/fuzz_http_parse
 test_fuzz_fuzz_http_parse_SOURCES = test/fuzz/fuzz_http_parse.c $(FUZZ_MAIN)
 test_fuzz_fuzz_http_parse_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_sasl
+test_fuzz_fuzz_sasl_SOURCES = test/fuzz/fuzz_sasl.c $(FUZZ_MAIN)
+test_fuzz_fuzz_sasl_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_imap
+test_fuzz_fuzz_imap_SOURCES = test/fuzz/fuzz_imap.c $(FUZZ_DIALOGUE) $(FUZZ_MAIN)
+test_fuzz_fuzz_imap_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_imap_login
+test_fuzz_fuzz_imap_login_SOURCES = test/fuzz/fuzz_imap_login.c $(FUZZ_DIALOGUE) $(FUZZ_MAIN)
+test_fuzz_fuzz_imap_login_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
 
 check_PROGRAMS += $(FUZZ_TARGETS)
 EXTRA_DIST += test/fuzz/corpus
