@@ -1,6 +1,6 @@
 # Unit tests: one binary a layer, linked with that layer and those below it, so that an
 # arrow that points upwards does not link. `make unit` runs them alone.
-UNIT_TESTS = test/unit/common test/unit/helper test/unit/proto test/unit/master test/unit/net
+UNIT_TESTS = test/unit/common test/unit/helper test/unit/proto test/unit/master test/unit/net test/unit/worker
 UNIT_MAIN = test/unit/unit.h test/unit/suites.h test/unit/unit.c
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 
@@ -43,6 +43,18 @@ test_unit_net_SOURCES = $(UNIT_MAIN) \
 	test/unit/clock.h test/unit/clock.c test/unit/scripted.h test/unit/scripted.c \
 	test/unit/test_http_client.c
 test_unit_net_LDADD = libnet.a libproto.a libcommon.a $(CHECK_LIBS) $(CARES_LIBS) $(OPENSSL_LIBS)
+
+test_unit_worker_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_WORKER
+test_unit_worker_SOURCES = $(UNIT_MAIN) \
+	test/unit/test_seat.c test/unit/test_epitaph.c test/unit/test_upstream.c
+test_unit_worker_LDADD = libworker.a libupstream.a libauth.a libnet.a libproto.a libcommon.a \
+	$(CHECK_LIBS) $(CARES_LIBS) $(OPENSSL_LIBS)
+
+# The same under valgrind; each test in its own process, as Check runs them.
+.PHONY: unit-valgrind
+unit-valgrind: $(check_PROGRAMS)
+	@for test in $(UNIT_TESTS); do CK_TIMEOUT_MULTIPLIER=30 \
+	    valgrind -q --trace-children=yes --error-exitcode=9 --leak-check=full ./$$test || exit 1; done
 
 .PHONY: unit
 unit: $(check_PROGRAMS)

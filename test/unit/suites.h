@@ -47,4 +47,9 @@
 #define UNIT_MASTER(SUITE) \
 	SUITE(feed)
 
+#define UNIT_WORKER(SUITE) \
+	SUITE(seat) \
+	SUITE(epitaph) \
+	SUITE(upstream)
+
 #endif
