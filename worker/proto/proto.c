@@ -46,14 +46,37 @@ note_set(char note[PROTO_NOTE], const char *format, ...)
 	va_end(args);
 }
 
+/* Does `line` begin with `text`, as it is or with `\` before some of its characters? */
+static bool
+repeats(const char *line, size_t len, const char *text)
+{
+	for (; len > 0 && *text != '\0'; line++, len--) {
+		if (*line == *text)
+			text++;
+		else if (*line != '\\')
+			return false;
+	}
+	return *text == '\0';
+}
+
+/* Some backends repeat a command that they did not understand, and the password in it. */
+static bool
+holds_password(const char *line, size_t len, const char *pass)
+{
+	if (pass == NULL || *pass == '\0')
+		return false;
+	for (; len > 0; line++, len--)
+		if (repeats(line, len, pass))
+			return true;
+	return false;
+}
+
 void
 note_upstream(struct login *login, const char *event, const char *line, size_t len)
 {
-	const char *pass = login->task->credentials->pass;
 	char excerpt[PROTO_NOTE - 64];
 
-	/* Some backends repeat a command that they did not understand. */
-	if (pass != NULL && *pass != '\0' && memmem(line, len, pass, strlen(pass)) != NULL)
+	if (holds_password(line, len, login->task->credentials->pass))
 		note_set(login->note, "upstream sent %s: it holds the password", event);
 	else
 		note_set(login->note, "upstream sent %s: \"%s\"", event, log_text(excerpt, sizeof(excerpt), line, len));
