@@ -1,6 +1,6 @@
 # Unit tests: one binary a layer, linked with that layer and those below it, so that an
 # arrow that points upwards does not link. `make unit` runs them alone.
-UNIT_TESTS = test/unit/common test/unit/helper test/unit/proto test/unit/master test/unit/net test/unit/worker
+UNIT_TESTS = test/unit/common test/unit/helper test/unit/proto test/unit/master test/unit/net test/unit/worker test/unit/auth
 UNIT_MAIN = test/unit/unit.h test/unit/suites.h test/unit/unit.c
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 
@@ -41,7 +41,7 @@ test_unit_master_LDADD = libmaster.a libcommon.a $(CHECK_LIBS) $(CONFUSE_LIBS) $
 test_unit_net_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_NET
 test_unit_net_SOURCES = $(UNIT_MAIN) \
 	test/unit/clock.h test/unit/clock.c test/unit/scripted.h test/unit/scripted.c \
-	test/unit/test_http_client.c
+	test/unit/test_conn.c test/unit/test_hosts.c test/unit/test_resolver.c test/unit/test_http_client.c
 test_unit_net_LDADD = libnet.a libproto.a libcommon.a $(CHECK_LIBS) $(CARES_LIBS) $(OPENSSL_LIBS)
 
 test_unit_worker_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_WORKER
@@ -55,6 +55,12 @@ test_unit_worker_LDADD = libworker.a libupstream.a libauth.a libnet.a libproto.a
 unit-valgrind: $(check_PROGRAMS)
 	@for test in $(UNIT_TESTS); do CK_TIMEOUT_MULTIPLIER=30 \
 	    valgrind -q --trace-children=yes --error-exitcode=9 --leak-check=full ./$$test || exit 1; done
+
+test_unit_auth_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_AUTH
+test_unit_auth_SOURCES = $(UNIT_MAIN) \
+	test/unit/clock.h test/unit/clock.c test/unit/scripted.h test/unit/scripted.c \
+	test/unit/test_http_answer.c test/unit/test_auth_http.c
+test_unit_auth_LDADD = libauth.a libhelper.a libnet.a libproto.a libcommon.a $(CHECK_LIBS) $(CARES_LIBS) $(OPENSSL_LIBS)
 
 .PHONY: unit
 unit: $(check_PROGRAMS)

@@ -42,7 +42,14 @@
 	SUITE(http_parse)
 
 #define UNIT_NET(SUITE) \
+	SUITE(conn) \
+	SUITE(hosts) \
+	SUITE(resolver) \
 	SUITE(http_client)
+
+#define UNIT_AUTH(SUITE) \
+	SUITE(http_answer) \
+	SUITE(auth_http)
 
 #define UNIT_MASTER(SUITE) \
 	SUITE(feed)

@@ -19,7 +19,8 @@ on_header(void *ctx, const char *name, const char *value)
 {
 	struct heard *heard = ctx;
 
-	heard->len += (size_t)snprintf(heard->text + heard->len, sizeof(heard->text) - heard->len, "%s=%s;", name, value);
+	heard->len += (size_t)snprintf(heard->text + heard->len, sizeof(heard->text) - heard->len, "%s=%s;", name,
+	    value);
 	ck_assert_uint_lt(heard->len, sizeof(heard->text));
 }
 
@@ -35,7 +36,8 @@ static const struct {
 	{ "HTTP/1.1 200 OK\nContent-Length: 5\n\n", "Content-Length=5;", 200, true, false, false, 5 },
 	{ "HTTP/1.1 204\r\n\r\n", "", 204, true, false, false, 0 },
 	{ "HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n", "Content-Length=9;", 204, true, false, false, 0 },
-	{ "HTTP/1.1 304 \r\nTransfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding=chunked;", 304, true, false, false, 0 },
+	{ "HTTP/1.1 304 \r\nTransfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding=chunked;", 304, true, false, false,
+	    0 },
 	{ OK "Transfer-Encoding: Chunked\r\n\r\n", "Transfer-Encoding=Chunked;", 200, true, true, false, 0 },
 	{ OK "Connection: close\r\nContent-Length: 0\r\n\r\n", "Connection=close;Content-Length=0;",
 	    200, false, false, false, 0 },

@@ -231,7 +231,8 @@ on_end(void *ctx, const struct http_result *result)
 		auth_unavailable(&request->base, "auth http server %s timed out", peer);
 		return;
 	case HTTP_CLOSED:
-		auth_unavailable(&request->base, "auth http server %s closed the connection before its answer was whole",
+		auth_unavailable(&request->base,
+		    "auth http server %s closed the connection before its answer was whole",
 		    peer);
 		return;
 	case HTTP_GARBLED:

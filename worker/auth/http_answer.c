@@ -202,7 +202,8 @@ loggable(const char *text, const char *pass)
 }
 
 static enum http_answer_verdict
-judge_refusal(const struct http_answer *answer, const struct auth_question *question, struct auth_answer *out, char *why)
+judge_refusal(const struct http_answer *answer, const struct auth_question *question, struct auth_answer *out,
+    char *why)
 {
 	const char *code = answer->fields[ANSWER_CODE];
 

@@ -18,7 +18,7 @@ struct hosts;
 struct hosts *hosts_read(const char *path);
 void hosts_free(struct hosts **hostsp);
 
-/* Puts at most `max` addresses of `name`, in the file's order, into `found` and returns how many. Case does not matter. */
+/* Puts at most `max` addresses of `name`, in the file's order, into `found` and returns how many. Case is ignored. */
 size_t hosts_find(const struct hosts *hosts, const char *name, struct addr *found, size_t max);
 
 #endif

@@ -1,0 +1,266 @@
+#include "worker/auth/http_answer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "test/unit/unit.h"
+#include "worker/auth/auth_source.h"
+
+#define TO "Auth-Server: 192.0.2.1\nAuth-Port: 143\n"
+#define YES "Auth-Status: OK\n" TO
+#define D50 "12345678901234567890123456789012345678901234567890"
+
+enum { PROXY_PASS = 1, SMTP_AUTH = 2 };
+
+#define CASE(http_status, lines, text, ...) { .status = http_status, .headers = lines, .outcome = text, __VA_ARGS__ }
+
+static const struct {
+	unsigned status;
+	const char *headers;    /* one a line */
+	const char *outcome;    /* as outcome_text() writes it */
+	enum protocol protocol;
+	enum method method;
+	unsigned set;           /* of the server */
+} cases[] = {
+	CASE(200, YES, "accepted to 192.0.2.1 port 143"),
+	CASE(204, "aUTH-sTATUS: OK\nauth-server: 192.0.2.1\nAUTH-PORT: 143\nX-Other: OK\n",
+	    "accepted to 192.0.2.1 port 143"),
+	CASE(200, YES "Auth-User: u%25\nAuth-Pass: p w\n", "accepted user u%25 pass p w to 192.0.2.1 port 143"),
+	CASE(200, YES "Auth-Wait: 3\n", "accepted to 192.0.2.1 port 143"),
+
+	/* fails closed */
+	CASE(199, YES, "bad: sent invalid response: status 199"),
+	CASE(302, YES, "bad: sent invalid response: status 302"),
+	CASE(403, YES, "bad: sent invalid response: status 403"),
+	CASE(500, "Auth-Status: Invalid login\n", "bad: sent invalid response: status 500"),
+	CASE(200, "", "bad: sent invalid response: no Auth-Status"),
+	CASE(200, TO, "bad: sent invalid response: no Auth-Status"),
+	CASE(200, "Auth-Status: \n" TO, "bad: sent invalid response: no Auth-Status"),
+	CASE(200, "Auth-Status: \n" TO, "bad: sent invalid response: no Auth-Status", .protocol = PROTOCOL_SMTP),
+	CASE(200, YES "Auth-Status: OK\n", "bad: sent invalid header in response: Auth-Status twice"),
+	CASE(200, YES "Auth-Status: Invalid login\n", "bad: sent invalid header in response: Auth-Status twice"),
+	CASE(200, "Auth-Status: Invalid login\nauth-status: OK\n" TO,
+	    "bad: sent invalid header in response: Auth-Status twice"),
+	CASE(200, YES "Auth-Server: 192.0.2.2\n", "bad: sent invalid header in response: Auth-Server twice"),
+	CASE(200, YES "Auth-Error-Code: 535 5.7.0\n", "bad: sent invalid header in response: Auth-Error-Code with OK"),
+	CASE(200, YES "Auth-User: \n", "bad: sent invalid header in response: Auth-User"),
+	CASE(200, YES "Auth-Pass: \n", "bad: sent invalid header in response: Auth-Pass"),
+	CASE(200, YES "Auth-Wait: soon\n", "bad: sent invalid header in response: Auth-Wait"),
+	CASE(200, YES "Auth-Wait: -1\n", "bad: sent invalid header in response: Auth-Wait"),
+
+	/* where to */
+	CASE(200, "Auth-Status: OK\n", "bad: did not send server or port"),
+	CASE(200, "Auth-Status: OK\nAuth-Server: 192.0.2.1\n", "bad: did not send server or port"),
+	CASE(200, "Auth-Status: OK\nAuth-Port: 143\n", "bad: did not send server or port"),
+	CASE(200, "Auth-Status: OK\nAuth-Server: \nAuth-Port: 143\n", "bad: did not send server or port"),
+	CASE(200, "Auth-Status: OK\n", "accepted", .set = PROXY_PASS),
+	CASE(200, "Auth-Status: OK\nAuth-Port: 143\n", "bad: did not send server or port", .set = PROXY_PASS),
+	CASE(200, "Auth-Status: OK\nAuth-Server: \n", "bad: did not send server or port", .set = PROXY_PASS),
+	CASE(200, YES, "accepted to 192.0.2.1 port 143", .set = PROXY_PASS),
+	CASE(200, "Auth-Status: OK\nAuth-Server: 2001:db8::1\nAuth-Port: 1\n", "accepted to 2001:db8::1 port 1"),
+	CASE(200, "Auth-Status: OK\nAuth-Server: [2001:db8::1]\nAuth-Port: 65535\n",
+	    "accepted to 2001:db8::1 port 65535"),
+	CASE(200, "Auth-Status: OK\nAuth-Server: mail-1.example_x.com\nAuth-Port: 143\n",
+	    "accepted to mail-1.example_x.com port 143"),
+	CASE(200, "Auth-Status: OK\nAuth-Server: mail.example.com.\nAuth-Port: 143\n",
+	    "accepted to mail.example.com. port 143"),
+	CASE(200, "Auth-Status: OK\nAuth-Server: unix:/run/imap\n", "accepted to unix /run/imap"),
+	CASE(200, "Auth-Status: OK\nAuth-Server: unix:/run/imap\nAuth-Port: 143\n", "accepted to unix /run/imap"),
+	CASE(200, "Auth-Status: OK\nAuth-Server: unix:run/imap\n",
+	    "bad: sent invalid server address:\"unix:run/imap\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: unix:\n", "bad: sent invalid server address:\"unix:\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: unix:/" D50 D50 "12345678\n",
+	    "bad: sent invalid server address:\"unix:/" D50 D50 "12345678\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: 192.0.2.256\nAuth-Port: 1\n",
+	    "bad: sent invalid server address:\"192.0.2.256\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: 192.0.2.1:143\nAuth-Port: 1\n",
+	    "bad: sent invalid server address:\"192.0.2.1:143\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: [192.0.2.1]\nAuth-Port: 1\n",
+	    "bad: sent invalid server address:\"[192.0.2.1]\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: []\nAuth-Port: 1\n", "bad: sent invalid server address:\"[]\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: [\nAuth-Port: 1\n", "bad: sent invalid server address:\"[\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: a b\nAuth-Port: 1\n", "bad: sent invalid server address:\"a b\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: a..b\nAuth-Port: 1\n", "bad: sent invalid server address:\"a..b\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: .\nAuth-Port: 1\n", "bad: sent invalid server address:\".\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: \"x\\y\"\nAuth-Port: 1\n",
+	    "bad: sent invalid server address:\"\\x22x\\x5Cy\\x22\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port: 0\n", "bad: sent invalid server port:\"0\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port: 65536\n",
+	    "bad: sent invalid server port:\"65536\""),
+	CASE(200, "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port: imap\n",
+	    "bad: sent invalid server port:\"imap\""),
+
+	/* a digest is no password for the backend */
+	CASE(200, YES, "bad: did not send password", .method = METHOD_APOP),
+	CASE(200, YES, "bad: did not send password", .method = METHOD_CRAM_MD5),
+	CASE(200, YES, "bad: did not send password", .method = METHOD_EXTERNAL),
+	CASE(200, YES "Auth-Pass: \n", "bad: did not send password", .method = METHOD_APOP),
+	CASE(200, YES "Auth-Pass: x\n", "accepted pass x to 192.0.2.1 port 143", .method = METHOD_CRAM_MD5),
+	CASE(200, YES, "accepted to 192.0.2.1 port 143", .protocol = PROTOCOL_SMTP, .method = METHOD_CRAM_MD5),
+	CASE(200, YES, "bad: did not send password", .protocol = PROTOCOL_SMTP, .method = METHOD_CRAM_MD5,
+	    .set = SMTP_AUTH),
+	CASE(200, YES, "accepted to 192.0.2.1 port 143", .protocol = PROTOCOL_SMTP, .method = METHOD_LOGIN,
+	    .set = SMTP_AUTH),
+
+	/* refusals */
+	CASE(200, "Auth-Status: Invalid login or password\n", "refused \"Invalid login or password\" and close"),
+	CASE(200, "Auth-Status: ok\n" TO, "refused \"ok\" and close"),
+	CASE(200, "Auth-Status: wait\nAuth-Wait: 0\n", "refused \"wait\" and close"),
+	CASE(200, "Auth-Status: no\nAuth-Wait: 3\nAuth-Server: \n", "refused \"no\" after 3000"),
+	CASE(200, "Auth-Status: no\nAuth-Wait: 601\n", "refused \"no\" after 600000"),
+	CASE(200, "Auth-Status: no\nAuth-Wait: 99999999999999999999\n", "refused \"no\" after 600000"),
+	CASE(200, "Auth-Status: no\nAuth-Error-Code: 451 4.3.0\n", "refused \"no\" code 451 4.3.0 and close"),
+	CASE(200, "Auth-Status: no\nAuth-Error-Code: 550\n", "refused \"no\" code 550 and close"),
+	CASE(200, "Auth-Status: no\nAuth-Error-Code: 550 5.123.999\n", "refused \"no\" code 550 5.123.999 and close"),
+	CASE(200, "Auth-Status: no\nAuth-Error-Code: 235 2.7.0\n",
+	    "refused \"no\" and close: sent invalid header in response: Auth-Error-Code"),
+	CASE(200, "Auth-Status: no\nAuth-Error-Code: 535-5.7.0\n",
+	    "refused \"no\" and close: sent invalid header in response: Auth-Error-Code"),
+	CASE(200, "Auth-Status: no\nAuth-Error-Code: 535 4.7.0\n",
+	    "refused \"no\" and close: sent invalid header in response: Auth-Error-Code"),
+	CASE(200, "Auth-Status: no\nAuth-Error-Code: 535 5.7\n",
+	    "refused \"no\" and close: sent invalid header in response: Auth-Error-Code"),
+	CASE(200, "Auth-Status: no\nAuth-Error-Code: 5350\n",
+	    "refused \"no\" and close: sent invalid header in response: Auth-Error-Code"),
+	CASE(200, "Auth-Status: no\nAuth-Error-Code: 535 5.7.0 x\n",
+	    "refused \"no\" and close: sent invalid header in response: Auth-Error-Code"),
+
+	CASE(200, "Auth-Status: WAIT\n", "again after 0"),
+	CASE(200, "Auth-Status: WAIT\nAuth-Wait: 5\n", "again after 5000"),
+	CASE(200, "Auth-Status: WAIT\nAuth-Wait: 4294967297\n", "again after 600000"),
+};
+
+/* What a question consists of, for row `i`; all of it static. */
+static const struct auth_question *
+question_of(int i)
+{
+	static struct conf_name proxy_pass;
+	static struct server server;
+	static struct credentials credentials;
+	static struct auth_question question;
+
+	server = (struct server){
+		.protocol = cases[i].protocol,
+		.proxy_pass = cases[i].set & PROXY_PASS ? &proxy_pass : NULL,
+		.proxy_smtp_auth = cases[i].set & SMTP_AUTH,
+	};
+	credentials.method = cases[i].method != 0 ? cases[i].method : METHOD_PLAIN;
+	question = (struct auth_question){ .server = &server, .credentials = &credentials };
+	return &question;
+}
+
+static void
+hear(struct http_answer *answer, const char *headers)
+{
+	char *text = mem_strdup(headers), *rest = text, *line;
+
+	while ((line = strsep(&rest, "\n")) != NULL && *line != '\0') {
+		char *value = strstr(line, ": ");
+
+		*value = '\0';
+		http_answer_header(answer, line, value + 2);
+	}
+	mem_free(text);
+}
+
+static void
+add(char *out, const char *before, const char *text)
+{
+	if (text != NULL)
+		sprintf(out + strlen(out), "%s%s", before, text);
+}
+
+static void
+add_number(char *out, const char *before, uint64_t number)
+{
+	if (number > 0)
+		sprintf(out + strlen(out), "%s%llu", before, (unsigned long long)number);
+}
+
+static void
+outcome_text(char *out, enum http_answer_verdict verdict, const struct auth_answer *answer, const char *why)
+{
+	*out = '\0';
+	if (verdict == ANSWER_AGAIN) {
+		sprintf(out, "again after %llu", (unsigned long long)answer->wait_ms);
+	} else if (verdict == ANSWER_BAD) {
+		sprintf(out, "bad: %s", why);
+	} else if (answer->outcome == AUTH_ACCEPTED) {
+		strcpy(out, "accepted");
+		add(out, " user ", answer->user);
+		add(out, " pass ", answer->pass);
+		add(out, answer->is_unix ? " to unix " : " to ", answer->host);
+		add_number(out, " port ", answer->port);
+	} else {
+		sprintf(out, "refused \"%s\"", answer->text);
+		add(out, " code ", answer->code);
+		add_number(out, " after ", answer->wait_ms);
+		add(out, " and close", answer->close ? "" : NULL);
+		add(out, ": ", *why != '\0' ? why : NULL);
+	}
+}
+
+START_TEST(an_answer_means)
+{
+	struct http_answer answer = { .doubled = NULL };
+	struct auth_answer out;
+	enum http_answer_verdict verdict;
+	char why[HTTP_ANSWER_WHY], text[1024];
+
+	hear(&answer, cases[_i].headers);
+	verdict = http_answer_judge(&answer, cases[_i].status, question_of(_i), &out, why);
+	outcome_text(text, verdict, &out, why);
+	ck_assert_str_eq(text, cases[_i].outcome);
+	http_answer_reset(&answer);
+	auth_answer_reset(&out);
+}
+END_TEST
+
+START_TEST(an_error_text_is_cut_between_characters)
+{
+	struct http_answer answer = { .doubled = NULL };
+	struct auth_answer out;
+	char why[HTTP_ANSWER_WHY], status[1024];
+
+	memset(status, 'x', 479);
+	strcpy(status + 479, "\xc3\xbc...");
+	http_answer_header(&answer, "Auth-Status", status);
+	ck_assert_int_eq(http_answer_judge(&answer, 200, question_of(0), &out, why), ANSWER_FINAL);
+	ck_assert_uint_eq(strlen(out.text), 479);
+	http_answer_reset(&answer);
+	auth_answer_reset(&out);
+}
+END_TEST
+
+START_TEST(a_password_that_the_server_repeats_is_not_for_the_log)
+{
+	const struct auth_question *question = question_of(0);
+	struct credentials credentials = { .method = METHOD_PLAIN, .pass = (char *)(uintptr_t)"hunter2" };
+	struct auth_question asked = *question;
+	struct http_answer answer = { .doubled = NULL };
+	struct auth_answer out;
+	char why[HTTP_ANSWER_WHY];
+
+	asked.credentials = &credentials;
+	http_answer_header(&answer, "Auth-Status", "wrong password: hunter2");
+	ck_assert_int_eq(http_answer_judge(&answer, 200, &asked, &out, why), ANSWER_FINAL);
+	ck_assert_str_eq(out.text, "wrong password: hunter2");
+	ck_assert_ptr_null(strstr(out.reason, "hunter2"));
+	http_answer_reset(&answer);
+	auth_answer_reset(&out);
+}
+END_TEST
+
+Suite *
+http_answer_suite(void)
+{
+	Suite *suite = suite_create("http_answer");
+	TCase *tcase = tcase_create("http_answer");
+
+	tcase_add_loop_test(tcase, an_answer_means, 0, UNIT_COUNT(cases));
+	tcase_add_test(tcase, an_error_text_is_cut_between_characters);
+	tcase_add_test(tcase, a_password_that_the_server_repeats_is_not_for_the_log);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
