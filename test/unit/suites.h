@@ -49,7 +49,9 @@
 
 #define UNIT_AUTH(SUITE) \
 	SUITE(http_answer) \
-	SUITE(auth_http)
+	SUITE(auth_http) \
+	SUITE(auth_helper) \
+	SUITE(auth_file)
 
 #define UNIT_MASTER(SUITE) \
 	SUITE(feed)

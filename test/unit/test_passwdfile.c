@@ -345,8 +345,6 @@ START_TEST(every_one_of_many_users_is_found)
 }
 END_TEST
 
-#define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
-
 Suite *
 passwdfile_suite(void)
 {
@@ -354,13 +352,13 @@ passwdfile_suite(void)
 	TCase *tcase = tcase_create("passwdfile");
 
 	tcase_set_timeout(tcase, 60);
-	tcase_add_loop_test(tcase, who_knows_the_password_is_let_in_and_nobody_else, 0, COUNT(logins));
-	tcase_add_loop_test(tcase, keys_say_where_the_mail_lives, 0, COUNT(backends));
-	tcase_add_loop_test(tcase, keys_restrict_who_comes_from_where_by_what, 0, COUNT(places));
+	tcase_add_loop_test(tcase, who_knows_the_password_is_let_in_and_nobody_else, 0, UNIT_COUNT(logins));
+	tcase_add_loop_test(tcase, keys_say_where_the_mail_lives, 0, UNIT_COUNT(backends));
+	tcase_add_loop_test(tcase, keys_restrict_who_comes_from_where_by_what, 0, UNIT_COUNT(places));
 	tcase_add_test(tcase, the_reason_of_nologin_is_for_who_knows_the_password);
 	tcase_add_test(tcase, challenges_need_a_plain_secret_and_reveal_it_for_the_backend);
 	tcase_add_test(tcase, what_no_password_proves_is_refused);
-	tcase_add_loop_test(tcase, a_bad_line_refuses_the_file_and_is_named, 0, COUNT(bad));
+	tcase_add_loop_test(tcase, a_bad_line_refuses_the_file_and_is_named, 0, UNIT_COUNT(bad));
 	tcase_add_test(tcase, a_nul_in_the_file_is_a_bad_line);
 	tcase_add_test(tcase, a_file_cut_anywhere_is_read_within_its_bounds);
 	tcase_add_test(tcase, an_empty_file_has_no_users);

@@ -238,8 +238,6 @@ START_TEST(the_cost_of_a_hash_grows_with_its_setting)
 }
 END_TEST
 
-#define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
-
 Suite *
 secret_suite(void)
 {
@@ -247,10 +245,10 @@ secret_suite(void)
 	TCase *tcase = tcase_create("secret");
 
 	tcase_set_timeout(tcase, 60);
-	tcase_add_loop_test(tcase, the_password_fits_and_no_other, 0, COUNT(vectors));
-	tcase_add_loop_test(tcase, a_locked_secret_fits_nothing, 0, COUNT(locked));
-	tcase_add_loop_test(tcase, a_secret_that_cannot_be_verified_is_refused, 0, COUNT(bad));
-	tcase_add_loop_test(tcase, a_secret_cut_anywhere_is_read_within_its_bounds, 0, COUNT(vectors));
+	tcase_add_loop_test(tcase, the_password_fits_and_no_other, 0, UNIT_COUNT(vectors));
+	tcase_add_loop_test(tcase, a_locked_secret_fits_nothing, 0, UNIT_COUNT(locked));
+	tcase_add_loop_test(tcase, a_secret_that_cannot_be_verified_is_refused, 0, UNIT_COUNT(bad));
+	tcase_add_loop_test(tcase, a_secret_cut_anywhere_is_read_within_its_bounds, 0, UNIT_COUNT(vectors));
 	tcase_add_test(tcase, passwords_over_the_limit_and_with_nul_never_fit);
 	tcase_add_test(tcase, only_a_plain_secret_is_revealed);
 	tcase_add_test(tcase, challenges_are_answered_as_the_rfcs_show);
