@@ -11,7 +11,7 @@
 #include "worker/proto/smtp_gate.h"
 #include "worker/session.h"
 
-#define OUT_LIMIT 16384
+#define OUT_LIMIT 16384         /* of answers that gather; a backend's reply comes on top */
 
 /* A challenge of 64 random bits (RFC 2195 section 2, RFC 1939 section 7), where a method wants one. */
 static void
@@ -39,7 +39,7 @@ entry_new(const struct session *s)
 	make_salt(&e->facts);
 	e->client = session_proto(s)->client_new(&e->facts);
 	buf_init(&e->in, server->protocols[server->protocol].client_buffer);
-	buf_init(&e->out, OUT_LIMIT);
+	buf_init(&e->out, OUT_LIMIT + server->proxy_buffer);
 	buf_init(&e->backend_in, server->proxy_buffer);
 	/* Whatever is sent to a backend's login is made of what the client's buffer and the source can hold. */
 	buf_init(&e->backend_out, 4 * (PROTO_PASS_MAX + PROTO_USER_MAX));
