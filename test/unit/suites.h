@@ -39,6 +39,9 @@
 	SUITE(imap) \
 	SUITE(imap_login) \
 	SUITE(pop3) \
+	SUITE(smtp) \
+	SUITE(smtp_body) \
+	SUITE(smtp_gate) \
 	SUITE(http_parse)
 
 #define UNIT_NET(SUITE) \

@@ -12,4 +12,5 @@ libproto_a_SOURCES = \
 libproto_a_SOURCES += \
 	worker/proto/pop3.h worker/proto/pop3.c worker/proto/pop3_login.h worker/proto/pop3_login.c \
 	worker/proto/smtp_words.h worker/proto/smtp_words.c worker/proto/smtp.h worker/proto/smtp.c \
-	worker/proto/smtp_login.h worker/proto/smtp_login.c
+	worker/proto/smtp_login.h worker/proto/smtp_login.c \
+	worker/proto/smtp_body.h worker/proto/smtp_body.c worker/proto/smtp_gate.h worker/proto/smtp_gate.c

@@ -4,6 +4,7 @@
 
 #include "common/mem.h"
 #include "worker/proto/sasl.h"
+#include "worker/proto/smtp_body.h"
 #include "worker/proto/smtp_login.h"
 #include "worker/proto/smtp_words.h"
 
@@ -16,7 +17,7 @@ struct smtp {
 	bool said_helo;
 	bool asked;                     /* the question under way is about a recipient */
 	bool complained;                /* a rejected command has been noted: the first one is enough */
-	uint64_t discard;               /* bytes of a BDAT that was refused */
+	struct smtp_body chunk;         /* of a BDAT that was refused: bytes that are no commands */
 };
 
 const char *
@@ -158,8 +159,9 @@ on_bdat(struct smtp *s, const struct line *args, struct buf *out)
 {
 	bool last;
 
-	if (!smtp_read_bdat(args, &s->discard, &last))
-		s->discard = 0;
+	s->chunk = (struct smtp_body){ .kind = SMTP_BODY_DISCARD };
+	if (!smtp_read_bdat(args, &s->chunk.left, &last))
+		s->chunk.left = 0;
 	return fail(s, SMTP_INVALID, out);
 }
 
@@ -233,16 +235,6 @@ too_long(struct smtp *s, const struct line *line, struct buf *out)
 }
 
 static enum proto_verdict
-drop_chunk(struct smtp *s, struct buf *in)
-{
-	size_t len = s->discard < in->len ? (size_t)s->discard : in->len;
-
-	buf_take(in, len);
-	s->discard -= len;
-	return s->discard > 0 ? PROTO_MORE : PROTO_AGAIN;
-}
-
-static enum proto_verdict
 smtp_input(struct client *client, struct buf *in, struct buf *out)
 {
 	struct smtp *s = (struct smtp *)client;
@@ -250,8 +242,8 @@ smtp_input(struct client *client, struct buf *in, struct buf *out)
 	enum proto_verdict verdict;
 	struct line line;
 
-	if (s->discard > 0)
-		return drop_chunk(s, in);
+	if (s->chunk.left > 0 && smtp_body_move(&s->chunk, in, NULL) != SMTP_BODY_END)
+		return PROTO_MORE;
 	switch (line_next(in, buffer < in->limit ? buffer : in->limit, &line)) {
 	case LINE_MORE:
 		return PROTO_MORE;
@@ -289,7 +281,7 @@ smtp_secured(struct client *client)
 	s->helo = s->mail = NULL;
 	s->said_helo = s->asked = false;
 	s->sasl.method = 0;
-	s->discard = 0;
+	s->chunk.left = 0;
 	credentials_reset(&client->credentials);
 }
 

@@ -3,7 +3,7 @@
  *
  * RFC 5321 with AUTH (RFC 4954). Where `smtp_auth` has none, each RCPT is a question to
  * the source; once one is accepted the gate (smtp_gate) takes over what was said here.
- * Built on: line, sasl, smtp_words, smtp_login, proto.h.
+ * Built on: line, sasl, smtp_body, smtp_words, smtp_login, proto.h.
  */
 #ifndef POSTERN_WORKER_PROTO_SMTP_H
 #define POSTERN_WORKER_PROTO_SMTP_H

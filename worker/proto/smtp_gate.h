@@ -9,7 +9,8 @@
  * not know never reach the backend: it trusts us, and XCLIENT is one of them.
  * Text that one side could take to end at another place than we do (a dot between bare
  * LFs) closes the session. Chunks go only to a backend that has said that it will count
- * them: to another they would be commands. Built on: line, smtp, smtp_login, smtp_words.
+ * them: to another they would be commands. Built on: line, smtp, smtp_body,
+ * smtp_login, smtp_words.
  */
 #ifndef POSTERN_WORKER_PROTO_SMTP_GATE_H
 #define POSTERN_WORKER_PROTO_SMTP_GATE_H

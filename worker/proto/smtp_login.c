@@ -177,16 +177,16 @@ on_ehlo(struct smtp_login *l, struct buf *out)
 {
 	const struct facts *facts = l->common.task->facts;
 	const char *user = l->common.task->credentials->user;
+	bool with_login = !is_anonymous(l) && !server(l)->proxy_smtp_auth;
 	int failed;
 
 	if (!server(l)->xclient)
 		return introduce(l, out);
+	if (with_login && !can_be_sent(user, PROTO_USER_MAX))
+		return refuse(l, "invalid credentials for upstream");
 	failed = add_address(facts->client, out);
-	if (!is_anonymous(l) && !server(l)->proxy_smtp_auth) {
-		if (!can_be_sent(user, PROTO_USER_MAX))
-			return refuse(l, "invalid credentials for upstream");
+	if (with_login)
 		failed |= buf_add_text(out, " LOGIN=") | quote_xtext(out, user);
-	}
 	failed |= buf_add_text(out, " NAME=") | quote_xtext(out, facts->client_host) | buf_add_text(out, "\r\n");
 	return sent(l, failed, AT_XCLIENT);
 }
