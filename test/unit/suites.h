@@ -57,7 +57,13 @@
 	SUITE(auth_file)
 
 #define UNIT_MASTER(SUITE) \
-	SUITE(feed)
+	SUITE(feed) \
+	SUITE(options) \
+	SUITE(pidfile) \
+	SUITE(names) \
+	SUITE(logfile) \
+	SUITE(listener) \
+	SUITE(spawn)
 
 #define UNIT_WORKER(SUITE) \
 	SUITE(seat) \

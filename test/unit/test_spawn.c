@@ -1,0 +1,296 @@
+#include "master/spawn.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/ipc.h"
+#include "test/unit/capture.h"
+#include "test/unit/unit.h"
+
+static struct loop *loop;
+static struct board *board;
+static struct spawn *spawn;
+
+/* What happened, in memory that the children share. */
+static struct {
+	_Atomic int births, ready, failed, gone;
+} *seen;
+
+/* What the next children do. */
+static enum { SERVE, DIE, SPEAK_NONSENSE, DIE_FATALLY, FAIL } manner;
+
+static void
+send_nonsense(int channel)
+{
+	static const struct ipc_message unknown = { .kind = 4711 };
+
+	ipc_send(channel, &unknown, STDERR_FILENO);
+	if (send(channel, "rubbish", 7, 0) != 7)
+		_exit(9);
+}
+
+static void
+become(struct place *place, int channel)
+{
+	static const struct ipc_message ready = { .kind = IPC_READY }, failed = { .kind = IPC_FAILED, .value = -1 };
+
+	seen->births++;
+	if (manner == SPEAK_NONSENSE)
+		send_nonsense(channel);
+	if (manner == FAIL)
+		ipc_send(channel, &failed, -1);
+	if (manner == DIE || manner == FAIL)
+		_exit(1);
+	ipc_send(channel, &ready, -1);
+	if (manner == DIE_FATALLY)
+		_exit(2);
+	strcpy(board_slot(spawn_board(place->spawn), place->slot)->last_words, "I was\nhere");
+	for (;;)
+		pause();
+}
+
+static void
+on_ready(struct place *place)
+{
+	ck_assert(place->proven);
+	seen->ready++;
+}
+
+static void
+on_failed(struct place *place)
+{
+	ck_assert_int_eq(place->pid, 0);
+	seen->failed++;
+}
+
+static void
+on_gone(struct place *place)
+{
+	ck_assert_ptr_null(place->spawn);
+	seen->gone++;
+}
+
+static const struct place_role role = {
+	.name = "test process", .kind = BOARD_WORKER, .become = become, .ready = on_ready, .failed = on_failed, .gone = on_gone,
+};
+
+static void
+set_up(void)
+{
+	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(seen, MAP_FAILED);
+	loop = loop_new(8);
+	board = board_new();
+	spawn = spawn_new(loop, board, true);
+	capture_begin();
+}
+
+static void
+tear_down(void)
+{
+	capture_end();
+	spawn_free(&spawn);
+	board_free(&board);
+	loop_free(&loop);
+	munmap(seen, sizeof(*seen));
+}
+
+static void
+open_place(struct place *place)
+{
+	ck_assert_int_eq(place_open(spawn, place, &role, 1), 0);
+}
+
+static void
+wait_until(_Atomic int *count, int value)
+{
+	while (*count < value)
+		loop_turn(loop, -1);
+}
+
+/* The master's SIGCHLD, at once. */
+static void
+reap_one(void)
+{
+	int status;
+	pid_t pid = waitpid(-1, &status, 0);
+
+	ck_assert_int_gt(pid, 0);
+	ck_assert(spawn_reaped(spawn, pid, status));
+}
+
+static void
+end_place(struct place *place)
+{
+	place_retire(place, SIGKILL);
+	if (place->spawn != NULL)
+		reap_one();
+	ck_assert(spawn_is_empty(spawn));
+}
+
+START_TEST(a_process_that_was_ready_is_replaced_at_once)
+{
+	struct place place = { 0 };
+	pid_t first;
+
+	manner = SERVE;
+	open_place(&place);
+	first = place.pid;
+	wait_until(&seen->ready, 1);
+	kill(first, SIGKILL);
+	reap_one();
+	ck_assert_int_gt(place.pid, 0);
+	ck_assert_int_ne(place.pid, first);
+	ck_assert_ptr_nonnull(strstr(capture_text(), "exited on signal 9\n"));
+	end_place(&place);
+	ck_assert_int_eq(seen->ready, 1);
+	ck_assert_int_eq(seen->gone, 1);
+}
+END_TEST
+
+START_TEST(who_keeps_dying_is_waited_for_with_growing_patience)
+{
+	struct place place = { 0 };
+
+	manner = SERVE;
+	open_place(&place);
+	wait_until(&seen->ready, 1);
+	kill(place.pid, SIGKILL);
+	manner = DIE;
+	reap_one();
+	for (uint64_t patience_ms = 1000; patience_ms <= 64000; patience_ms *= 2) {
+		reap_one();
+		ck_assert_int_eq(place.pid, 0);
+		ck_assert(loop_timer_is_set(&place.timer));
+		ck_assert_uint_eq(place.timer.due_ms - loop_now_ms(loop), patience_ms < 30000 ? patience_ms : 30000);
+		place.timer.on_time(&place.timer);
+	}
+	reap_one();
+	end_place(&place);
+	ck_assert_int_eq(seen->failed, 0);
+}
+END_TEST
+
+START_TEST(who_dies_before_it_was_ever_ready_is_not_replaced)
+{
+	struct place place = { 0 };
+
+	manner = _i == 0 ? DIE : FAIL;
+	open_place(&place);
+	reap_one();
+	ck_assert_int_eq(seen->failed, 1);
+	ck_assert_int_eq(place.pid, 0);
+	ck_assert_int_eq(seen->births, 1);
+	end_place(&place);
+}
+END_TEST
+
+START_TEST(a_fatal_exit_is_not_replaced)
+{
+	struct place place = { 0 };
+
+	manner = DIE_FATALLY;
+	open_place(&place);
+	wait_until(&seen->ready, 1);
+	reap_one();
+	ck_assert_int_eq(seen->failed, 1);
+	ck_assert_ptr_nonnull(strstr(capture_text(), "exited with fatal code 2 and cannot be respawned\n"));
+	end_place(&place);
+}
+END_TEST
+
+START_TEST(nonsense_is_ignored_and_said_once)
+{
+	struct place place = { 0 };
+	const char *line;
+
+	manner = SPEAK_NONSENSE;
+	open_place(&place);
+	wait_until(&seen->ready, 1);
+	line = strstr(capture_text(), "sent a message of unknown kind, ignored\n");
+	ck_assert_ptr_nonnull(line);
+	ck_assert_ptr_null(strstr(line + 1, "sent a message"));
+	end_place(&place);
+}
+END_TEST
+
+START_TEST(last_words_are_logged_in_one_line)
+{
+	struct place place = { 0 };
+	char want[128];
+
+	manner = SERVE;
+	open_place(&place);
+	wait_until(&seen->ready, 1);
+	snprintf(want, sizeof(want), "last words of test process %ld: I was\\x0Ahere\n", (long)place.pid);
+	while (board_slot(board, place.slot)->last_words[9] == '\0')
+		usleep(1000);
+	end_place(&place);
+	ck_assert_ptr_nonnull(strstr(capture_text(), want));
+}
+END_TEST
+
+START_TEST(a_closed_channel_is_how_some_are_told_to_go)
+{
+	struct place place = { 0 };
+
+	manner = SERVE;
+	open_place(&place);
+	wait_until(&seen->ready, 1);
+	place_retire(&place, 0);
+	ck_assert_int_eq(place.channel.fd, -1);
+	ck_assert_int_gt(place.pid, 0);
+	/* This one does not notice. */
+	place.timer.on_time(&place.timer);
+	reap_one();
+	ck_assert_int_eq(seen->gone, 1);
+	ck_assert(spawn_is_empty(spawn));
+}
+END_TEST
+
+START_TEST(an_empty_place_is_retired_at_once)
+{
+	struct place place = { 0 };
+
+	manner = DIE;
+	open_place(&place);
+	reap_one();
+	place_retire(&place, SIGQUIT);
+	ck_assert_int_eq(seen->gone, 1);
+	place_retire(&place, SIGTERM);
+	ck_assert_int_eq(seen->gone, 1);
+}
+END_TEST
+
+START_TEST(strangers_are_not_ours)
+{
+	ck_assert(!spawn_reaped(spawn, 1, 0));
+}
+END_TEST
+
+Suite *
+spawn_suite(void)
+{
+	Suite *suite = suite_create("spawn");
+	TCase *tcase = tcase_create("spawn");
+
+	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_test(tcase, a_process_that_was_ready_is_replaced_at_once);
+	tcase_add_test(tcase, who_keeps_dying_is_waited_for_with_growing_patience);
+	tcase_add_loop_test(tcase, who_dies_before_it_was_ever_ready_is_not_replaced, 0, 2);
+	tcase_add_test(tcase, a_fatal_exit_is_not_replaced);
+	tcase_add_test(tcase, nonsense_is_ignored_and_said_once);
+	tcase_add_test(tcase, last_words_are_logged_in_one_line);
+	tcase_add_test(tcase, a_closed_channel_is_how_some_are_told_to_go);
+	tcase_add_test(tcase, an_empty_place_is_retired_at_once);
+	tcase_add_test(tcase, strangers_are_not_ours);
+	tcase_set_timeout(tcase, 60);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
