@@ -80,9 +80,10 @@ look_up(int out, uint32_t index, const struct conf_name *name)
 static void
 drop_privileges(const struct conf *conf)
 {
-	const struct passwd *account = geteuid() == 0 ? getpwnam(conf->user) : NULL;
+	const char *user = conf->user != NULL ? conf->user : POSTERN_USER;
+	const struct passwd *account = geteuid() == 0 ? getpwnam(user) : NULL;
 
-	if (account != NULL && proc_become(conf->user, account->pw_uid, account->pw_gid) == -1)
+	if (account != NULL && proc_become(user, account->pw_uid, account->pw_gid) == -1)
 		_exit(EXIT_FAILURE);
 }
 
