@@ -30,7 +30,8 @@ struct generation {
 	struct source **sources;                /* owned array; those of conf->sources that have helpers, else NULL */
 	struct post *posts;                     /* owned array */
 	unsigned post_count, ready_count;
-	unsigned users;                         /* who stands in the way of its end: filled posts and holds */
+	unsigned filled;                        /* posts that are not empty for good */
+	unsigned holds;
 	int bell;
 	bool failed, retired;
 };
@@ -115,11 +116,17 @@ on_failed(struct place *place)
 }
 
 static void
+leave_sources(struct generation *g)
+{
+	for (size_t i = 0; i < g->conf->source_count; i++)
+		source_leave(&g->sources[i]);
+}
+
+static void
 free_generation(struct generation *g)
 {
 	list_remove(&g->node);
-	for (size_t i = 0; i < g->conf->source_count; i++)
-		source_leave(&g->sources[i]);
+	leave_sources(g);
 	logfile_close_all(g->conf);
 	conf_free(&g->conf);
 	if (g->bell != -1)
@@ -129,24 +136,38 @@ free_generation(struct generation *g)
 	mem_free(g);
 }
 
+/* Helpers go when nobody is left who could ask them; the rest when nobody holds it. */
+static void
+go_if_empty(struct generation *g)
+{
+	if (!g->retired || g->filled > 0)
+		return;
+	if (g->holds == 0)
+		free_generation(g);
+	else
+		leave_sources(g);
+}
+
 void
 generation_hold(struct generation *g)
 {
-	g->users++;
+	g->holds++;
 }
 
 void
 generation_release(struct generation *g)
 {
-	g->users--;
-	if (g->retired && g->users == 0)
-		free_generation(g);
+	g->holds--;
+	go_if_empty(g);
 }
 
 static void
 on_gone(struct place *place)
 {
-	generation_release(LIST_ENTRY(place, struct post, place)->generation);
+	struct generation *g = LIST_ENTRY(place, struct post, place)->generation;
+
+	g->filled--;
+	go_if_empty(g);
 }
 
 static const struct place_role worker_role = {
@@ -212,7 +233,7 @@ open_posts(struct generation *g)
 		post->index = i;
 		if (place_open(g->means->spawn, &post->place, &worker_role, g->conf->generation) == -1)
 			return -1;
-		generation_hold(g);
+		g->filled++;
 	}
 	return 0;
 }

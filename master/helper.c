@@ -18,16 +18,18 @@
 
 #define LOG_TO_STDERR_INDEX 0xffffffu
 
-/* The program of each kind of source; NULL: it needs none. */
-static const char *const programs[] = {
-	[SOURCE_HTTP] = NULL,
-	[SOURCE_FILE] = "postern-auth-file",
+/* The program of each kind of source, and how ps(1) shows it before the label. NULL: it needs none. */
+static const struct {
+	const char *program, *title;
+} programs[] = {
+	[SOURCE_HTTP] = { NULL, NULL },
+	[SOURCE_FILE] = { "postern-auth-file", "postern: auth_file" },
 };
 
 bool
 helper_is_needed(const struct conf_source *source)
 {
-	return programs[source->kind] != NULL;
+	return programs[source->kind].program != NULL;
 }
 
 /* --- the plan --- */
@@ -120,11 +122,12 @@ helper_plan_new(const struct conf *conf, const struct conf_source *source)
 	*plan = (struct helper_plan){
 		.arena = arena,
 		.label = arena_strdup(arena, source->label),
-		.program = arena_strdup(arena, programs[source->kind]),
+		.program = programs[source->kind].program,
+		.title = arena_strdup(arena, programs[source->kind].title),
 		.executable = -1,
 		.mailbox = -1,
 		.file = -1,
-		.user = arena_strdup(arena, conf->user),
+		.user = arena_strdup(arena, conf->user != NULL ? conf->user : ""),
 		.uid = conf->uid,
 		.gid = conf->gid,
 	};
@@ -195,7 +198,8 @@ helper_become(const struct helper_plan *plan, int channel)
 {
 	int program = move_up(plan, plan->executable);
 	int mailbox = move_up(plan, plan->mailbox);
-	char *argv[] = { plan->program, NULL };
+	/* Also the room in which the helper may write its title. */
+	char *argv[] = { plan->title, plan->label, NULL };
 
 	channel = move_up(plan, channel);
 	if (dup2(channel, IPC_HELPER_CHANNEL) == -1 || dup2(mailbox, IPC_HELPER_MAILBOX) == -1)
@@ -257,6 +261,20 @@ tell_log(struct place *place, unsigned index, const struct helper_log *log)
 	return tell(place, IPC_SETTING, IPC_SET_LOG_FILE, log->level + 256 * (int64_t)index, fd);
 }
 
+/* One log file more, behind those of the plan, that can be taken away as if it were reopened. */
+static int
+tell_terminal(const struct helper_plan *plan, struct place *place)
+{
+	return tell(place, IPC_SETTING, IPC_SET_LOG_FILE, LOG_WARN + 256 * (int64_t)plan->log_count,
+	    fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
+}
+
+void
+helper_leave_terminal(const struct helper_plan *plan, struct place *place)
+{
+	tell(place, IPC_LOGFILE, (unsigned)plan->log_count, 0, open("/dev/null", O_WRONLY | O_CLOEXEC));
+}
+
 int
 helper_instruct(const struct helper_plan *plan, struct place *place)
 {
@@ -267,6 +285,8 @@ helper_instruct(const struct helper_plan *plan, struct place *place)
 	for (unsigned i = 0; i < plan->log_count; i++)
 		if (tell_log(place, i, &plan->logs[i]) == -1)
 			return -1;
+	if (plan->terminal && tell_terminal(plan, place) == -1)
+		return -1;
 	if (place_tell(place, &start, -1) == -1)
 		return -1;
 	return plan->file == -1 ? 0 : helper_feed(plan, place);

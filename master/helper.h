@@ -30,17 +30,19 @@ struct helper_log {
 struct helper_plan {
 	struct arena *arena;            /* owned: all that is pointed to */
 	const char *key;
-	const char *label;              /* the source's */
-	char *program;                  /* its file's name */
+	char *label;                    /* the source's */
+	const char *program;            /* its file's name */
+	char *title;                    /* in ps(1), before the label */
 	int executable;                 /* owned */
 	int mailbox;                    /* owned: the end that helpers read */
 	int file;                       /* owned: what was read last of the source's file; -1: it has none */
-	const char *user;
+	const char *user;               /* whose groups it has, where we are root */
 	uid_t uid;
 	gid_t gid;
 	char **environment;
 	struct helper_log *logs;
 	size_t log_count;
+	bool terminal;                  /* what is severe goes to our stderr too, until helper_leave_terminal() */
 };
 
 /* Does a source of this kind need helpers? */
@@ -58,6 +60,9 @@ int helper_instruct(const struct helper_plan *plan, struct place *place);
 
 /* Tells it that the source's file is now plan->file. Returns as helper_instruct() does. */
 int helper_feed(const struct helper_plan *plan, struct place *place);
+
+/* Takes our stderr away from the process of a place that got it. */
+void helper_leave_terminal(const struct helper_plan *plan, struct place *place);
 
 /* Opens log file `index` of the plan anew and sends it to each of the places. */
 void helper_reopen_log(const struct helper_plan *plan, size_t index, struct place *const *places, size_t count);

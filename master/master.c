@@ -82,6 +82,7 @@ wind_up(struct master *m, enum phase phase, int signal)
 	reload_cancel(m->reload);
 	generations_end(&m->means, signal);
 	if (phase == STOPPING) {
+		spawn_no_more(m->spawn);
 		m->limit.on_time = on_kill;
 		loop_timer_set(m->loop, &m->limit, KILL_AFTER_MS);
 	}
@@ -151,6 +152,7 @@ begin_to_serve(struct master *m)
 	}
 	m->phase = SERVING;
 	use_log(m);
+	sources_leave_terminal(m->sources);
 	daemon_succeed();
 	if (m->reload_wanted)
 		reload_begin(m->reload, m->current);

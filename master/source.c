@@ -18,6 +18,7 @@ struct sources {
 	struct feed *feed;
 	void (*changed)(void *ctx);
 	void *ctx;
+	bool terminal;
 	struct list in_use;             /* of struct source */
 };
 
@@ -45,7 +46,7 @@ sources_new(struct spawn *spawn, struct feed *feed, void (*changed)(void *ctx), 
 {
 	struct sources *sources = mem_alloc(sizeof(*sources));
 
-	*sources = (struct sources){ .spawn = spawn, .feed = feed, .changed = changed, .ctx = ctx };
+	*sources = (struct sources){ .spawn = spawn, .feed = feed, .changed = changed, .ctx = ctx, .terminal = true };
 	list_init(&sources->in_use);
 	return sources;
 }
@@ -191,6 +192,7 @@ start(struct sources *sources, struct helper_plan *plan, const struct conf_sourc
 	    .users = 1 };
 	source->seat_count = settings->helpers;
 	source->seats = mem_array(source->seat_count, sizeof(*source->seats));
+	plan->terminal = sources->terminal;
 	list_add(&sources->in_use, &source->node);
 	if ((source->path == NULL || (plan->file = feed_open(source->path, LOG_EMERG)) != -1) &&
 	    open_mailbox(source) == 0 && open_seats(source) == 0) {
@@ -288,4 +290,20 @@ sources_reopen_logs(struct sources *sources)
 {
 	LIST_EACH(node, &sources->in_use)
 		reopen_logs(LIST_ENTRY(node, struct source, node));
+}
+
+static void
+leave_terminal(struct source *source)
+{
+	for (unsigned i = 0; i < source->seat_count; i++)
+		helper_leave_terminal(source->plan, &source->seats[i].place);
+	source->plan->terminal = false;
+}
+
+void
+sources_leave_terminal(struct sources *sources)
+{
+	sources->terminal = false;
+	LIST_EACH(node, &sources->in_use)
+		leave_terminal(LIST_ENTRY(node, struct source, node));
 }

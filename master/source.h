@@ -23,9 +23,13 @@ enum source_state {
 	SOURCE_FAILED           /* one did not */
 };
 
-/* `changed` is called when the state of a source has changed. */
+/*
+ * `changed` is called when the state of a source has changed. Until sources_leave_terminal()
+ * helpers say what is severe on our stderr too: somebody waits there for the start.
+ */
 struct sources *sources_new(struct spawn *spawn, struct feed *feed, void (*changed)(void *ctx), void *ctx);
 void sources_free(struct sources **sourcesp);
+void sources_leave_terminal(struct sources *sources);
 
 /* Opens the log files of all helpers anew and sends them. */
 void sources_reopen_logs(struct sources *sources);

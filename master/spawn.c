@@ -48,6 +48,12 @@ spawn_free(struct spawn **spawnp)
 	*spawnp = NULL;
 }
 
+void
+spawn_no_more(struct spawn *spawn)
+{
+	spawn->respawn = false;
+}
+
 struct board *
 spawn_board(const struct spawn *spawn)
 {
@@ -198,10 +204,10 @@ on_timer(struct loop_timer *timer)
 {
 	struct place *place = LIST_ENTRY(timer, struct place, timer);
 
-	if (!place->retired)
-		fill_again(place);
-	else if (place->pid > 0)
+	if (place->retired && place->pid > 0)
 		kill(place->pid, SIGKILL);
+	else if (!place->retired && place->spawn->respawn)
+		fill_again(place);
 }
 
 int

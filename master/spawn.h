@@ -61,6 +61,9 @@ void spawn_free(struct spawn **spawnp);
 struct board *spawn_board(const struct spawn *spawn);
 bool spawn_is_empty(const struct spawn *spawn);
 
+/* From now on no place is filled a second time. */
+void spawn_no_more(struct spawn *spawn);
+
 /* Takes note of a reaped process. Returns false if it was none of ours. */
 bool spawn_reaped(struct spawn *spawn, pid_t pid, int status);
 
