@@ -44,7 +44,7 @@ http_answer_reset(struct http_answer *answer)
 	answer->doubled = NULL;
 }
 
-static enum http_answer_verdict
+static enum http_answer_verdict __attribute__((format(printf, 2, 3)))
 bad(char why[HTTP_ANSWER_WHY], const char *format, ...)
 {
 	va_list args;
