@@ -12,6 +12,8 @@
 	SUITE(proc) \
 	SUITE(memfd) \
 	SUITE(board) \
+	SUITE(siphash) \
+	SUITE(zone) \
 	SUITE(wheel) \
 	SUITE(loop) \
 	SUITE(ipc) \
