@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -18,51 +16,6 @@
 #include "master/conf_say.h"
 
 static const struct conf_place nowhere;
-
-static int
-find_account(struct conf *conf)
-{
-	const struct conf_place *place = &conf->draft->user;
-	const struct passwd *account = getpwnam(conf->user);
-	const struct group *group = NULL;
-
-	if (account == NULL) {
-		conf_say(LOG_EMERG, place, "getpwnam(\"%s\") failed", conf->user);
-		return -1;
-	}
-	conf->uid = account->pw_uid;
-	conf->gid = account->pw_gid;
-	if (conf->group == NULL)
-		return 0;
-	if ((group = getgrnam(conf->group)) == NULL) {
-		conf_say(LOG_EMERG, place, "getgrnam(\"%s\") failed", conf->group);
-		return -1;
-	}
-	conf->gid = group->gr_gid;
-	return 0;
-}
-
-/* Only root can become somebody; the workers of anybody else stay what they are. */
-static int
-check_user(struct conf *conf)
-{
-	bool given = conf->draft->user.line != 0;
-
-	if (geteuid() != 0) {
-		if (given)
-			conf_say(LOG_WARN, &conf->draft->user, "the \"user\" directive makes sense only if the master "
-			    "process runs with super-user privileges, ignored");
-		conf->user = conf->group = NULL;
-		conf->uid = geteuid();
-		conf->gid = getegid();
-		return 0;
-	}
-	if (!given) {
-		conf->user = POSTERN_USER;
-		conf->group = POSTERN_GROUP[0] != '\0' ? POSTERN_GROUP : NULL;
-	}
-	return find_account(conf);
-}
 
 static void
 warn_of_affinity(const struct conf *conf)
@@ -186,7 +139,7 @@ warn_of_clear_text(const struct conf *conf)
 int
 conf_check(struct conf *conf, const struct conf_request *request)
 {
-	if (check_names(conf) == -1 || check_user(conf) == -1)
+	if (check_names(conf) == -1)
 		return -1;
 	for (size_t i = 0; i < conf->source_count; i++)
 		if (check_source(conf->sources[i]) == -1)

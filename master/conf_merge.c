@@ -1,5 +1,7 @@
 #include "master/conf_merge.h"
 
+#include <grp.h>
+#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -82,6 +84,51 @@ complete_log(struct conf_build *b)
 		    path != NULL ? path : POSTERN_ERROR_LOG_PATH), path == NULL);
 	}
 	log_add(b->conf->log, target);
+}
+
+static int
+find_account(struct conf *conf)
+{
+	const struct conf_place *place = &conf->draft->user;
+	const struct passwd *account = getpwnam(conf->user);
+	const struct group *group = NULL;
+
+	if (account == NULL) {
+		conf_say(LOG_EMERG, place, "getpwnam(\"%s\") failed", conf->user);
+		return -1;
+	}
+	conf->uid = account->pw_uid;
+	conf->gid = account->pw_gid;
+	if (conf->group == NULL)
+		return 0;
+	if ((group = getgrnam(conf->group)) == NULL) {
+		conf_say(LOG_EMERG, place, "getgrnam(\"%s\") failed", conf->group);
+		return -1;
+	}
+	conf->gid = group->gr_gid;
+	return 0;
+}
+
+/* Only root can become somebody; the workers of anybody else stay what they are. */
+static int
+complete_user(struct conf *conf)
+{
+	bool given = conf->draft->user.line != 0;
+
+	if (geteuid() != 0) {
+		if (given)
+			conf_say(LOG_WARN, &conf->draft->user, "the \"user\" directive makes sense only if the master "
+			    "process runs with super-user privileges, ignored");
+		conf->user = conf->group = NULL;
+		conf->uid = geteuid();
+		conf->gid = getegid();
+		return 0;
+	}
+	if (!given) {
+		conf->user = POSTERN_USER;
+		conf->group = POSTERN_GROUP[0] != '\0' ? POSTERN_GROUP : NULL;
+	}
+	return find_account(conf);
 }
 
 /* Time zones are the one thing of the environment that everybody needs. */
@@ -183,6 +230,8 @@ conf_merge(struct conf_build *b)
 		return -1;
 	}
 	set_fallbacks(b, conf, IN_MAIN | IN_EVENTS, draft->main_seen);
+	if (complete_user(conf) == -1)
+		return -1;
 	complete_log(b);
 	complete_environment(b);
 	set_fallbacks(b, draft->mail, IN_MAIL, draft->mail_seen);

@@ -51,5 +51,6 @@ conf_say_name(const struct conf_name *name, const char *why)
 	if (strcmp(name->directive, "listen") == 0)
 		conf_say(LOG_EMERG, &name->place, "%s in \"%s\" of the \"listen\" directive", why, name->text);
 	else
-		conf_say(LOG_EMERG, &name->place, "%s in %s \"%s\"", why, name->directive, name->text);
+		conf_say(LOG_EMERG, &name->place, "%s in %s \"%s\"", why,
+		    strcmp(name->directive, "proxy_pass") == 0 ? "upstream" : name->directive, name->text);
 }

@@ -96,6 +96,18 @@ move_to(struct translation *t, int line)
 		put_text(t, "\n");
 }
 
+static int
+count_newlines(const char *text)
+{
+	int count = 0;
+
+	while ((text = strchr(text, '\n')) != NULL) {
+		text++;
+		count++;
+	}
+	return count;
+}
+
 static void fault(struct translation *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void
@@ -107,7 +119,7 @@ fault(struct translation *t, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	move_to(t, t->file->line);
+	move_to(t, t->file->line - count_newlines(text));
 	put_text(t, "fault(");
 	put_quoted(t, text);
 	put_text(t, ")");

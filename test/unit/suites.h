@@ -59,6 +59,11 @@
 	SUITE(auth_file)
 
 #define UNIT_MASTER(SUITE) \
+	SUITE(conf_translate) \
+	SUITE(conf_complaints) \
+	SUITE(conf_load) \
+	SUITE(conf_check) \
+	SUITE(conf_dump) \
 	SUITE(feed) \
 	SUITE(options) \
 	SUITE(pidfile) \

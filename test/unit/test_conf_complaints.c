@@ -1,0 +1,557 @@
+/*
+ * Every complaint about a text, with its line. The texts that nginx has too were compared
+ * with what `nginx -t` prints.
+ */
+#include "common/mem.h"
+#include "test/unit/confbox.h"
+#include "test/unit/unit.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* Whole files. */
+static const struct {
+	const char *text;
+	unsigned line;
+	const char *why;
+} files[] = {
+	{ "foo;", 1, "unknown directive \"foo\"" },
+	{ "foo", 1, "unexpected end of file, expecting \";\" or \"}\"" },
+	{ "foo {", 1, "unknown directive \"foo\"" },
+	{ "foo { }", 1, "unknown directive \"foo\"" },
+	{ "}", 1, "unexpected \"}\"" },
+	{ "events { } }", 1, "unexpected \"}\"" },
+	{ "events { ", 1, "unexpected end of file, expecting \"}\"" },
+	{ "events;", 1, "directive \"events\" has no opening \"{\"" },
+	{ "events x { }", 1, "invalid number of arguments in \"events\" directive" },
+	{ "\"abc", 1, "unexpected end of file, expecting \";\" or \"}\"" },
+	{ "\"abc;\n}\n", 3, "unexpected end of file, expecting \";\" or \"}\"" },
+	{ "\"abc\"x;", 1, "unexpected \"x\"" },
+	{ "\"abc\"}", 1, "unexpected \"}\"" },
+	{ "\"abc\")", 1, "unexpected end of file, expecting \";\" or \"}\"" },
+	{ "abc\"d\"e;", 1, "unknown directive \"abc\"d\"e\"" },
+	{ "; ", 1, "unexpected \";\"" },
+	{ "{", 1, "unexpected \"{\"" },
+	{ "events { worker_connections 10 }", 1, "unexpected \"}\"" },
+	{ "events { worker_connections 10; worker_connections 10; }", 1,
+	    "\"worker_connections\" directive is duplicate" },
+	{ "events { worker_connections; }", 1, "invalid number of arguments in \"worker_connections\" directive" },
+	{ "events { worker_connections 10 20; }", 1,
+	    "invalid number of arguments in \"worker_connections\" directive" },
+	{ "events { worker_connections x; }", 1, "\"worker_connections\" directive invalid number" },
+	{ "events { worker_connections -1; }", 1, "\"worker_connections\" directive invalid number" },
+	{ "events{worker_connections 0;}", 1, "\"worker_connections\" directive value must not be zero" },
+	{ "events{}events{}", 1, "\"events\" directive is duplicate" },
+	{ "events{}mail{}mail{}", 1, "\"mail\" directive is duplicate" },
+	{ "worker_processes 1", 1, "unexpected end of file, expecting \";\" or \"}\"" },
+	{ "worker_processes 1\n}", 2, "unexpected \"}\"" },
+	{ "events{mail{}}", 1, "\"mail\" directive is not allowed here" },
+	{ "events{include;}", 1, "invalid number of arguments in \"include\" directive" },
+	{ "events{include a b;}", 1, "invalid number of arguments in \"include\" directive" },
+	{ "include a.conf {}", 1, "directive \"include\" is not terminated by \";\"" },
+	{ "\\;", 1, "unexpected end of file, expecting \";\" or \"}\"" },
+	{ "\\", 1, "unexpected end of file, expecting \";\" or \"}\"" },
+	{ "a\\;", 1, "unexpected end of file, expecting \";\" or \"}\"" },
+	{ "a b\\", 1, "unexpected end of file, expecting \";\" or \"}\"" },
+	{ "$", 1, "unexpected end of file, expecting \";\" or \"}\"" },
+	{ "${", 1, "unexpected end of file, expecting \";\" or \"}\"" },
+	{ "${a;", 1, "unknown directive \"${a\"" },
+	{ "${a};", 1, "unknown directive \"${a}\"" },
+	{ "daemon x;", 1, "invalid value \"x\" in \"daemon\" directive, it must be \"on\" or \"off\"" },
+	{ "daemon;", 1, "invalid number of arguments in \"daemon\" directive" },
+	{ "daemon on on;", 1, "invalid number of arguments in \"daemon\" directive" },
+	{ "Daemon on;", 1, "unknown directive \"Daemon\"" },
+	{ "daemon ON;daemon OFF;", 1, "\"daemon\" directive is duplicate" },
+	{ "foo\n\n\nbar\n;", 5, "unknown directive \"foo\"" },
+	{ "foo \"a\nb\nc\" d\n\n;", 5, "unknown directive \"foo\"" },
+	{ "events{}\n\n\nmail{\nserver{\n\n}}", 5, "no \"listen\" is defined for server" },
+	{ "events {use foo;}", 1, "invalid event type \"foo\", only \"epoll\" is there" },
+	{ "events{use poll;use poll;}", 1, "invalid event type \"poll\", only \"epoll\" is there" },
+	{ "events{accept_mutex x;}", 1,
+	    "invalid value \"x\" in \"accept_mutex\" directive, it must be \"on\" or \"off\"" },
+	{ "events{accept_mutex_delay x;}", 1, "\"accept_mutex_delay\" directive invalid value" },
+	{ "events{multi_accept 1;}", 1,
+	    "invalid value \"1\" in \"multi_accept\" directive, it must be \"on\" or \"off\"" },
+	{ "events{debug_connection foo.invalid;}", 1, "host not found in debug_connection \"foo.invalid\"" },
+	{ "events{debug_connection 10.0.0.0/33;}", 1,
+	    "invalid value \"10.0.0.0/33\" in \"debug_connection\" directive: prefix length out of range" },
+	{ "events{epoll_events x;}", 1, "\"epoll_events\" directive invalid number" },
+	{ "events{}\nmail{server{}}", 2, "no \"listen\" is defined for server" },
+	{ "events{}\nmail{server x{}}", 2, "invalid number of arguments in \"server\" directive" },
+	{ "events{}\nmail{server;}", 2, "directive \"server\" has no opening \"{\"" },
+	{ "events{}\nmail{server{listen 143;}}", 2, "no \"auth_http\" is defined for server" },
+	{ "events{}\nmail{server{listen 127.0.0.1:8999;}}", 2, "unknown mail protocol for server" },
+	{ "events{}\nmail{auth_http 127.0.0.1:1;server{listen 127.0.0.1:8999;}}", 2,
+	    "unknown mail protocol for server" },
+	{ "events{}\nmail{server{listen 127.0.0.1:8999;protocol imap;}}", 2,
+	    "no \"auth_http\" is defined for server" },
+	{ "events{}\nmail{auth_http 127.0.0.1:1;server{listen 127.0.0.1:8999;protocol foo;}}", 2,
+	    "unknown protocol \"foo\"" },
+	{ "server{}events{}", 1, "\"server\" directive is not allowed here" },
+	{ "mail{daemon on;}", 1, "\"daemon\" directive is not allowed here" },
+	{ "mail{worker_processes 1;}", 1, "\"worker_processes\" directive is not allowed here" },
+	{ "mail{server{server{}}}", 1, "\"server\" directive is not allowed here" },
+	{ "mail{server{mail{}}}", 1, "\"mail\" directive is not allowed here" },
+	{ "mail{listen 3;}", 1, "\"listen\" directive is not allowed here" },
+	{ "mail{protocol imap;}", 1, "\"protocol\" directive is not allowed here" },
+	{ "mail{events{}}", 1, "\"events\" directive is not allowed here" },
+	{ "events{}\nmail{auth_http 127.0.0.1:1; timeout 5;timeout 6;\nserver{listen 127.0.0.1:143;}}\n", 2,
+	    "\"timeout\" directive is duplicate" },
+	{ "events{}\nmail{auth_http 127.0.0.1:1; proxy_buffer 3x;\nserver{listen 127.0.0.1:143;}}\n", 2,
+	    "\"proxy_buffer\" directive invalid value" },
+	{ "events{}\nmail{auth_file a; auth_http b;}", 2,
+	    "\"auth_http\" directive must not stand beside \"auth_file\" in one block" },
+	{ "events{}\nmail{auth_http a; auth_file b;}", 2,
+	    "\"auth_file\" directive must not stand beside \"auth_http\" in one block" },
+	{ "daemon on;\n\npid \"\";", 3, "\"pid\" directive value must not be empty" },
+	{ "daemon on;\n\npid \x01\x7f", 3, "unexpected end of file, expecting \";\" or \"}\"" },
+	{ "a\x01\x7f\tb;", 1, "unknown directive \"a\\x01\\x7F\"" },
+	{ "\"a\\nb\";", 1, "unknown directive \"a\\x0Ab\"" },
+	{ "events{}\n\"a\\nb\\nc\";", 2, "unknown directive \"a\\x0Ab\\x0Ac\"" },
+	{ "events{}\npid \"a\\nb\\nc\";\npid x;", 3, "\"pid\" directive is duplicate" },
+	{ "events{}\npid \"a\nb\"\n;pid x;", 4, "\"pid\" directive is duplicate" },
+};
+
+/* One directive of the main block, in front of an events{}, all on line 1. */
+static const struct {
+	const char *text, *why;
+} mains[] = {
+	{ "worker_connections 10;", "\"worker_connections\" directive is not allowed here" },
+	{ "include nofile;", "open() \"nofile\" failed (2: No such file or directory)" },
+	{ "timer_resolution x;", "\"timer_resolution\" directive invalid value" },
+	{ "debug_points x;", "invalid value \"x\"" },
+	{ "debug_points stop;debug_points stop;", "\"debug_points\" directive is duplicate" },
+	{ "user nobody;user nobody;", "\"user\" directive is duplicate" },
+	{ "user a b c;", "invalid number of arguments in \"user\" directive" },
+	{ "worker_processes x;", "\"worker_processes\" directive invalid value" },
+	{ "worker_processes 0;", "\"worker_processes\" directive value must not be zero" },
+	{ "worker_processes auto;worker_processes auto;", "\"worker_processes\" directive is duplicate" },
+	{ "worker_cpu_affinity 012;", "invalid character \"2\" in \"worker_cpu_affinity\"" },
+	{ "worker_cpu_affinity auto 01 10;", "invalid number of arguments in \"worker_cpu_affinity\" directive" },
+	{ "worker_cpu_affinity 01;worker_cpu_affinity 01;", "\"worker_cpu_affinity\" directive is duplicate" },
+	{ "worker_cpu_affinity autox;", "invalid character \"x\" in \"worker_cpu_affinity\"" },
+	{ "worker_priority x;", "\"worker_priority\" directive invalid number" },
+	{ "worker_priority -;", "\"worker_priority\" directive invalid number" },
+	{ "worker_priority -5;worker_priority 3;", "\"worker_priority\" directive is duplicate" },
+	{ "worker_rlimit_nofile x;", "\"worker_rlimit_nofile\" directive invalid number" },
+	{ "worker_rlimit_core x;", "\"worker_rlimit_core\" directive invalid value" },
+	{ "worker_shutdown_timeout x;", "\"worker_shutdown_timeout\" directive invalid value" },
+	{ "worker_shutdown_timeout 1y;", "\"worker_shutdown_timeout\" directive invalid value" },
+	{ "worker_shutdown_timeout 1M;", "\"worker_shutdown_timeout\" directive invalid value" },
+	{ "worker_shutdown_timeout \"30m 1h\";", "\"worker_shutdown_timeout\" directive invalid value" },
+	{ "worker_shutdown_timeout 1.5;", "\"worker_shutdown_timeout\" directive invalid value" },
+	{ "worker_shutdown_timeout \"\";", "\"worker_shutdown_timeout\" directive invalid value" },
+	{ "worker_shutdown_timeout \" 1\";", "\"worker_shutdown_timeout\" directive invalid value" },
+	{ "worker_shutdown_timeout 1ms5;", "\"worker_shutdown_timeout\" directive invalid value" },
+	{ "working_directory a;working_directory b;", "\"working_directory\" directive is duplicate" },
+	{ "env;", "invalid number of arguments in \"env\" directive" },
+	{ "env =b;", "\"env\" directive has no name" },
+	{ "daemon off;master_process off;pid a;pid b;", "\"pid\" directive is duplicate" },
+	{ "error_log;", "invalid number of arguments in \"error_log\" directive" },
+	{ "error_log x foo;", "invalid log level \"foo\"" },
+	{ "error_log x info info;", "duplicate log level \"info\"" },
+	{ "error_log x info warn;", "duplicate log level \"warn\"" },
+	{ "error_log x debug_mail info;", "duplicate log level \"info\"" },
+	{ "error_log x info debug_mail;", "invalid log level \"debug_mail\"" },
+	{ "error_log memory:32k;", "\"error_log\" directive has no \"memory:\" here: name a file" },
+	{ "error_log syslog:;", "unknown syslog parameter \"\"" },
+	{ "error_log syslog:tag=a;", "no syslog server specified" },
+	{ "error_log syslog:server=;", "no host in syslog server \"\"" },
+	{ "error_log syslog:server=127.0.0.1:x;", "invalid port in syslog server \"127.0.0.1:x\"" },
+	{ "error_log syslog:server=foo.invalid;", "host not found in syslog server \"foo.invalid\"" },
+	{ "error_log syslog:server=127.0.0.1,server=127.0.0.1;", "duplicate syslog \"server\"" },
+	{ "error_log syslog:server=127.0.0.1,foo=b;", "unknown syslog parameter \"foo=b\"" },
+	{ "error_log syslog:server=127.0.0.1,facility=b;", "unknown syslog facility \"b\"" },
+	{ "error_log syslog:server=127.0.0.1,severity=b;", "unknown syslog severity \"b\"" },
+	{ "error_log syslog:server=127.0.0.1,tag=a-b;",
+	    "syslog \"tag\" only allows alphanumeric characters and underscore" },
+	{ "error_log syslog:server=127.0.0.1,tag=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;",
+	    "syslog tag length exceeds 32" },
+	{ "error_log syslog:server=127.0.0.1,nohostnamex;", "unknown syslog parameter \"nohostnamex\"" },
+	{ "error_log syslog:server=127.0.0.1,facility=mail,facility=mail;", "duplicate syslog \"facility\"" },
+	{ "error_log syslog:server=127.0.0.1,tag=a,tag=b;", "duplicate syslog \"tag\"" },
+	{ "error_log syslog:server=unix:;", "no path in the unix domain socket in syslog server \"unix:\"" },
+	{ "error_log syslog:server=127.0.0.1,;", "unknown syslog parameter \"\"" },
+	{ "thread_pool a;", "invalid number of arguments in \"thread_pool\" directive" },
+	{ "timer_resolution 2h;", "\"timer_resolution\" directive invalid value" },
+	{ "worker_processes 257;", "\"worker_processes\" directive invalid value" },
+	{ "worker_rlimit_core 99999999999999999999g;", "\"worker_rlimit_core\" directive invalid value" },
+	{ "working_directory '';", "\"working_directory\" directive value must not be empty" },
+};
+
+/* What stands behind `listen`, on line 2. */
+static const struct {
+	const char *text, *why;
+} listens[] = {
+	{ "0", "invalid port in \"0\" of the \"listen\" directive" },
+	{ "65536", "invalid port in \"65536\" of the \"listen\" directive" },
+	{ "-1", "no port in \"-1\" of the \"listen\" directive" },
+	{ "143-", "no port in \"143-\" of the \"listen\" directive" },
+	{ "143-142", "invalid port range in \"143-142\" of the \"listen\" directive" },
+	{ "143-99999", "invalid port in \"143-99999\" of the \"listen\" directive" },
+	{ "x", "no port in \"x\" of the \"listen\" directive" },
+	{ "x:", "invalid port in \"x:\" of the \"listen\" directive" },
+	{ "x:0", "invalid port in \"x:0\" of the \"listen\" directive" },
+	{ ":143", "no host in \":143\" of the \"listen\" directive" },
+	{ "*", "no port in \"*\" of the \"listen\" directive" },
+	{ "*:", "invalid port in \"*:\" of the \"listen\" directive" },
+	{ "127.0.0.1", "no port in \"127.0.0.1\" of the \"listen\" directive" },
+	{ "127.0.0.1:", "invalid port in \"127.0.0.1:\" of the \"listen\" directive" },
+	{ "127.0.0.1:x", "invalid port in \"127.0.0.1:x\" of the \"listen\" directive" },
+	{ "127.0.0.1:143:144", "invalid port in \"127.0.0.1:143:144\" of the \"listen\" directive" },
+	{ "[::1]", "no port in \"[::1]\" of the \"listen\" directive" },
+	{ "[::1", "invalid host in \"[::1\" of the \"listen\" directive" },
+	{ "[::1]x", "invalid host in \"[::1]x\" of the \"listen\" directive" },
+	{ "[::1]:", "invalid port in \"[::1]:\" of the \"listen\" directive" },
+	{ "[::g]:143", "invalid IPv6 address in \"[::g]:143\" of the \"listen\" directive" },
+	{ "::1:143", "invalid port in \"::1:143\" of the \"listen\" directive" },
+	{ "[]:143", "no host in \"[]:143\" of the \"listen\" directive" },
+	{ "unix:", "no path in the unix domain socket in \"unix:\" of the \"listen\" directive" },
+	{ "foo.invalid:143", "host not found in \"foo.invalid:143\" of the \"listen\" directive" },
+	{ "127.0.0.1:143/x", "invalid host in \"127.0.0.1:143/x\" of the \"listen\" directive" },
+	{ "127.0.0.1:143 foo", "invalid parameter \"foo\"" },
+	{ "127.0.0.1:143 backlog=0", "invalid backlog \"backlog=0\"" },
+	{ "127.0.0.1:143 backlog=x", "invalid backlog \"backlog=x\"" },
+	{ "127.0.0.1:143 backlog=-1", "invalid backlog \"backlog=-1\"" },
+	{ "127.0.0.1:143 rcvbuf=x", "invalid rcvbuf \"rcvbuf=x\"" },
+	{ "127.0.0.1:143 sndbuf=x", "invalid sndbuf \"sndbuf=x\"" },
+	{ "[::1]:143 ipv6only=x", "invalid parameter \"ipv6only=x\"" },
+	{ "127.0.0.1:143 so_keepalive=x", "invalid so_keepalive value: \"x\"" },
+	{ "127.0.0.1:143 so_keepalive=::", "invalid so_keepalive value: \"::\"" },
+	{ "127.0.0.1:143 so_keepalive=0:0:0", "invalid so_keepalive value: \"0:0:0\"" },
+	{ "127.0.0.1:143 so_keepalive=", "invalid so_keepalive value: \"\"" },
+	{ "127.0.0.1:143 proxy_protocol", "invalid parameter \"proxy_protocol\"" },
+	{ "127.0.0.1:143 ssl", "invalid parameter \"ssl\"" },
+	{ "127.0.0.1:143 backlog=", "invalid backlog \"backlog=\"" },
+	{ "143; listen 143", "duplicate \"0.0.0.0:143\" address and port pair" },
+	{ "143; listen *:143", "duplicate \"0.0.0.0:143\" address and port pair" },
+	{ "127.0.0.1:143; listen 127.0.0.1:143", "duplicate \"127.0.0.1:143\" address and port pair" },
+	{ "[::]:143; listen [::]:143 ipv6only=off", "duplicate \"[::]:143\" address and port pair" },
+	{ "unix:/tmp/x; listen unix:/tmp/x", "duplicate \"unix:/tmp/x\" address and port pair" },
+	{ "140-150; listen 145", "duplicate \"0.0.0.0:145\" address and port pair" },
+	{ "127.0.0.1:143 default_server", "invalid parameter \"default_server\"" },
+	{ "143 mode=0600", "invalid parameter \"mode=0600\"" },
+	{ "143 owner=root", "invalid parameter \"owner=root\"" },
+	{ "unix:/x mode=8", "invalid mode \"mode=8\"" },
+	{ "unix:/x mode=1777", "invalid mode \"mode=1777\"" },
+	{ "unix:/x mode=", "invalid mode \"mode=\"" },
+	{ "unix:/x mode=-1", "invalid mode \"mode=-1\"" },
+	{ "unix:/x owner=nobody.such", "invalid owner \"owner=nobody.such\"" },
+	{ "unix:/x group=", "invalid group \"group=\"" },
+	{ "unix:/x multipath", "invalid parameter \"multipath\"" },
+	{ "143 backlog", "invalid parameter \"backlog\"" },
+	{ "143 bindx", "invalid parameter \"bindx\"" },
+	{ "143 backlog=99999999999", "invalid backlog \"backlog=99999999999\"" },
+	{ "143 so_keepalive=1:2:3:4", "invalid so_keepalive value: \"1:2:3:4\"" },
+	{ "143 so_keepalive=1ms", "invalid so_keepalive value: \"1ms\"" },
+	{ "143 so_keepalive=::200", "invalid so_keepalive value: \"::200\"" },
+	{ "two.test:143; listen 127.0.0.2:143", "duplicate \"127.0.0.2:143\" address and port pair" },
+	{ "[::1]:143; listen six.test:143", "duplicate \"[::1]:143\" address and port pair" },
+};
+
+/* A directive of a server, on line 2. */
+static const struct {
+	const char *text, *why;
+} servers[] = {
+	{ "timeout 0;", "\"timeout\" directive value must not be zero" },
+	{ "timeout x;", "\"timeout\" directive invalid value" },
+	{ "timeout 1y;", "\"timeout\" directive invalid value" },
+	{ "timeout 5;timeout 5;", "\"timeout\" directive is duplicate" },
+	{ "timeout;", "invalid number of arguments in \"timeout\" directive" },
+	{ "timeout 1 2;", "invalid number of arguments in \"timeout\" directive" },
+	{ "max_errors x;", "\"max_errors\" directive invalid number" },
+	{ "max_errors -1;", "\"max_errors\" directive invalid number" },
+	{ "server_name a b;", "invalid number of arguments in \"server_name\" directive" },
+	{ "server_name a;server_name b;", "\"server_name\" directive is duplicate" },
+	{ "protocol IMAP;", "unknown protocol \"IMAP\"" },
+	{ "auth_http a b;", "invalid number of arguments in \"auth_http\" directive" },
+	{ "auth_http \"\";", "no host in auth_http \"\"" },
+	{ "auth_http http://;", "no host in auth_http \"\"" },
+	{ "auth_http https://127.0.0.1/;", "\"auth_http\" directive knows no \"https://\"" },
+	{ "auth_http 127.0.0.1:x;", "invalid port in auth_http \"127.0.0.1:x\"" },
+	{ "auth_http 127.0.0.1:99999/;", "invalid port in auth_http \"127.0.0.1:99999/\"" },
+	{ "auth_http :80/;", "no host in auth_http \":80/\"" },
+	{ "auth_http foo.invalid;", "host not found in auth_http \"foo.invalid\"" },
+	{ "auth_http unix:;", "no path in the unix domain socket in auth_http \"unix:\"" },
+	{ "auth_http [::1;", "invalid host in auth_http \"[::1\"" },
+	{ "auth_http_header a;", "invalid number of arguments in \"auth_http_header\" directive" },
+	{ "auth_http_header a b c;", "invalid number of arguments in \"auth_http_header\" directive" },
+	{ "auth_http_timeout x;", "\"auth_http_timeout\" directive invalid value" },
+	{ "auth_http_pass_client_cert x;",
+	    "invalid value \"x\" in \"auth_http_pass_client_cert\" directive, it must be \"on\" or \"off\"" },
+	{ "proxy x;", "invalid value \"x\" in \"proxy\" directive, it must be \"on\" or \"off\"" },
+	{ "proxy_buffer x;", "\"proxy_buffer\" directive invalid value" },
+	{ "proxy_buffer 0;", "\"proxy_buffer\" directive value must not be zero" },
+	{ "proxy_buffer 1g;", "\"proxy_buffer\" directive invalid value" },
+	{ "proxy_buffer -1;", "\"proxy_buffer\" directive invalid value" },
+	{ "proxy_buffer 1kk;", "\"proxy_buffer\" directive invalid value" },
+	{ "proxy_buffer k;", "\"proxy_buffer\" directive invalid value" },
+	{ "proxy_buffer \"\";", "\"proxy_buffer\" directive invalid value" },
+	{ "proxy_buffer 99999999999999999999;", "\"proxy_buffer\" directive invalid value" },
+	{ "proxy_timeout x;", "\"proxy_timeout\" directive invalid value" },
+	{ "xclient x;", "invalid value \"x\" in \"xclient\" directive, it must be \"on\" or \"off\"" },
+	{ "imap_auth foo;", "invalid value \"foo\"" },
+	{ "imap_auth apop;", "invalid value \"apop\"" },
+	{ "pop3_auth login;", "invalid value \"login\"" },
+	{ "smtp_auth none apop;", "invalid value \"apop\"" },
+	{ "imap_auth;", "invalid number of arguments in \"imap_auth\" directive" },
+	{ "imap_capabilities;", "invalid number of arguments in \"imap_capabilities\" directive" },
+	{ "imap_client_buffer 0;", "\"imap_client_buffer\" directive value must not be zero" },
+	{ "smtp_greeting_delay x;", "\"smtp_greeting_delay\" directive invalid value" },
+	{ "smtp_client_buffer x;", "\"smtp_client_buffer\" directive invalid value" },
+	{ "error_log x foo;", "invalid log level \"foo\"" },
+	{ "resolver;", "unknown directive \"resolver\"" },
+	{ "proxy_pass_error_message 1;",
+	    "invalid value \"1\" in \"proxy_pass_error_message\" directive, it must be \"on\" or \"off\"" },
+	{ "proxy_smtp_auth yes;",
+	    "invalid value \"yes\" in \"proxy_smtp_auth\" directive, it must be \"on\" or \"off\"" },
+	{ "server_name 'a\\r\\nb';", "\"server_name\" directive value holds a control character" },
+	{ "smtp_capabilities OK 'a\\rb';", "\"smtp_capabilities\" directive value holds a control character" },
+	{ "imap_capabilities 'a\\nb';", "\"imap_capabilities\" directive value holds a control character" },
+	{ "auth_http_header 'a\\nb' c;", "\"auth_http_header\" directive value holds a control character" },
+	{ "auth_http_header a 'b\\r\\nc: d';", "\"auth_http_header\" directive value holds a control character" },
+	{ "auth_http '127.0.0.1/a b';", "\"auth_http\" directive value holds a blank or a control character" },
+	{ "auth_http '127.0.0.1/a\\nb';", "\"auth_http\" directive value holds a blank or a control character" },
+	{ "auth_file '';", "\"auth_file\" directive value must not be empty" },
+	{ "auth_file nothing;", "stat() \"nothing\" failed (2: No such file or directory)" },
+	{ "auth_file /;", "\"/\" is not a file" },
+	{ "auth_file a;auth_file b;", "\"auth_file\" directive is duplicate" },
+	{ "auth_helpers 0;", "\"auth_helpers\" directive value must not be zero" },
+	{ "auth_helpers 1000;", "\"auth_helpers\" directive invalid value" },
+	{ "auth_timeout 0;", "\"auth_timeout\" directive value must not be zero" },
+	{ "auth_http_timeout 0s;", "\"auth_http_timeout\" directive value must not be zero" },
+	{ "auth_http_buffer 0k;", "\"auth_http_buffer\" directive value must not be zero" },
+	{ "proxy_timeout 0ms;", "\"proxy_timeout\" directive value must not be zero" },
+	{ "pop3_client_buffer 0;", "\"pop3_client_buffer\" directive value must not be zero" },
+	{ "max_commands 0;", "\"max_commands\" directive value must not be zero" },
+	{ "proxy_pass a;proxy_pass b;", "\"proxy_pass\" directive is duplicate" },
+	{ "proxy_pass a:b;", "invalid port in upstream \"a:b\"" },
+	{ "proxy_pass nowhere.test;", "host not found in upstream \"nowhere.test\"" },
+};
+
+/* Loading `text` must fail with this one line. */
+static void
+expect_refusal(const char *text, const char *why, unsigned line)
+{
+	struct confbox box;
+	struct conf *conf;
+	char *expected = mem_printf("[emerg] %s in n.conf:%u\n", why, line);
+
+	confbox_open(&box);
+	conf = confbox_check(&box, text);
+	ck_assert_ptr_null(conf);
+	ck_assert_str_eq(box.said, expected);
+	confbox_close(&box);
+	mem_free(expected);
+}
+
+START_TEST(a_wrong_file_is_refused_with_its_line)
+{
+	expect_refusal(files[_i].text, files[_i].why, files[_i].line);
+}
+END_TEST
+
+START_TEST(a_wrong_main_directive_is_refused)
+{
+	char *text = mem_printf("%sevents{}", mains[_i].text);
+
+	expect_refusal(text, mains[_i].why, 1);
+	mem_free(text);
+}
+END_TEST
+
+START_TEST(a_wrong_listen_is_refused)
+{
+	char *text = mem_printf("events{}\nmail{auth_http 127.0.0.1; server{protocol imap; listen %s;}}", listens[_i].text);
+
+	expect_refusal(text, listens[_i].why, 2);
+	mem_free(text);
+}
+END_TEST
+
+START_TEST(a_wrong_server_directive_is_refused)
+{
+	char *text = mem_printf("events{}\nmail{auth_http 127.0.0.1; server{listen 127.0.0.1:143; %s}}", servers[_i].text);
+
+	expect_refusal(text, servers[_i].why, 2);
+	mem_free(text);
+}
+END_TEST
+
+START_TEST(only_root_is_told_of_accounts_that_do_not_exist)
+{
+	if (geteuid() != 0)
+		return;
+	expect_refusal("\nuser no.such;events{}", "getpwnam(\"no.such\") failed", 2);
+	expect_refusal("\nuser root no.such;events{}", "getgrnam(\"no.such\") failed", 2);
+}
+END_TEST
+
+START_TEST(a_path_that_no_socket_can_have_is_refused)
+{
+	char path[201], *text, *why;
+
+	memset(path, 'x', sizeof(path) - 1);
+	path[sizeof(path) - 1] = '\0';
+	text = mem_printf("events{}\nmail{server{listen unix:/%s;}}", path);
+	why = mem_printf("too long path in the unix domain socket in \"unix:/%s\" of the \"listen\" directive", path);
+	expect_refusal(text, why, 2);
+	mem_free(text);
+	mem_free(why);
+}
+END_TEST
+
+/* What is said of a text, loaded or not. */
+static void
+expect_said(const char *text, const char *said)
+{
+	struct confbox box;
+	struct conf *conf;
+
+	confbox_open(&box);
+	confbox_write(&box, "open", "events {\n");
+	confbox_write(&box, "daemon", "\n\ndaemon x;");
+	conf = confbox_check(&box, text);
+	ck_assert_str_eq(box.said, said);
+	conf_free(&conf);
+	confbox_close(&box);
+}
+
+#define SERVER "events{}\nmail{auth_http 127.0.0.1; server{listen 127.0.0.1:143; "
+
+static const struct {
+	const char *text, *said;
+} other[] = {
+	{ "", "[emerg] no \"events\" section in configuration\n" },
+	{ "# only", "[emerg] no \"events\" section in configuration\n" },
+	{ "events{}", "[warn] no \"mail\" section in configuration, nothing is served\n" },
+	{ "include open;events{}", "[emerg] unexpected end of file, expecting \"}\" in open:2\n" },
+	{ "events{ include daemon; }", "[emerg] \"daemon\" directive is not allowed here in daemon:3\n" },
+	{ "events{}mail{include open;}", "[emerg] \"events\" directive is not allowed here in open:1\n" },
+	{ "include daemon;", "[emerg] invalid value \"x\" in \"daemon\" directive, it must be \"on\" or \"off\" in daemon:3\n" },
+	{ "\ninclude open*;", "[emerg] unexpected end of file, expecting \"}\" in open:2\n" },
+	{ "\n\ninclude n.conf;", "[emerg] \"n.conf\" includes itself in n.conf:3\n" },
+	{ "\ninclude /;", "[emerg] read() \"/\" failed (21: Is a directory) in n.conf:2\n" },
+	{ "\ninclude /dev/null;", "[emerg] read() \"/dev/null\" failed (22: Invalid argument) in n.conf:2\n" },
+	{ SERVER "imap_auth plain plain; }}", "[warn] duplicate value \"plain\" in n.conf:2\n" },
+	{ SERVER "imap_auth plain;\nimap_auth plain; }}", "[warn] duplicate value \"plain\" in n.conf:3\n" },
+	{ SERVER "proxy off; }}", "[warn] \"proxy off\" does nothing in n.conf:2\n" },
+	{ SERVER "proxy on; }}", "" },
+	{ SERVER "}}\nhttp { server { location ~ \"a{2}\" { x; } } }\nlock_file x;load_module y;",
+	    "[warn] \"http\" is skipped: it is for other parts of nginx in n.conf:3\n"
+	    "[warn] \"lock_file\" is skipped: it is for other parts of nginx in n.conf:4\n"
+	    "[warn] \"load_module\" is skipped: it is for other parts of nginx in n.conf:4\n" },
+	{ "events{debug_connection 10.0.0.1/8;debug_connection 10.0.0.0/8;debug_connection ::1/64;}mail{}",
+	    "[warn] low address bits of 10.0.0.1/8 are meaningless in n.conf:1\n"
+	    "[warn] low address bits of ::1/64 are meaningless in n.conf:1\n" },
+	{ "worker_processes 3;worker_cpu_affinity 01 10;events{}mail{}",
+	    "[warn] the number of \"worker_processes\" is not equal to the number of \"worker_cpu_affinity\" masks, "
+	    "using last mask for remaining worker processes in n.conf:1\n" },
+	{ "events{worker_connections 1;}mail{auth_http 127.0.0.1;server{listen 127.0.0.1:143;}}",
+	    "[emerg] 1 worker_connections are not enough for 1 listening sockets\n" },
+};
+
+START_TEST(what_is_unwise_is_warned_of)
+{
+	expect_said(other[_i].text, other[_i].said);
+}
+END_TEST
+
+static const struct {
+	const char *directives, *said;
+} options[] = {
+	{ "daemon off", "[emerg] unexpected end of parameter, expecting \";\" in command line\n" },
+	{ "foo;", "[emerg] unknown directive \"foo\" in command line\n" },
+	{ "events{}", "[emerg] block directives are not supported in -g option in command line\n" },
+	{ "daemon x;", "[emerg] invalid value \"x\" in \"daemon\" directive, it must be \"on\" or \"off\" in command line\n" },
+	{ "daemon off;", "[emerg] \"daemon\" directive is duplicate in n.conf:2\n" },
+	{ "error_log x foo;", "[emerg] invalid log level \"foo\" in command line\n" },
+	{ "include nothing;", "[emerg] open() \"nothing\" failed (2: No such file or directory) in command line\n" },
+};
+
+START_TEST(the_command_line_is_a_place_too)
+{
+	struct confbox box;
+
+	confbox_open(&box);
+	box.request.directives = options[_i].directives;
+	ck_assert_ptr_null(confbox_check(&box, "\ndaemon off;events{}"));
+	ck_assert_str_eq(box.said, options[_i].said);
+	confbox_close(&box);
+}
+END_TEST
+
+START_TEST(a_main_file_that_is_not_there_is_said_without_a_place)
+{
+	struct confbox box;
+
+	confbox_open(&box);
+	box.request.path = "/nonexistent/n.conf";
+	ck_assert_ptr_null(confbox_check(&box, ""));
+	ck_assert_str_eq(box.said, "[emerg] open() \"/nonexistent/n.conf\" failed (2: No such file or directory)\n");
+	confbox_close(&box);
+}
+END_TEST
+
+START_TEST(clear_text_is_warned_of_when_asked_and_only_where_strangers_are)
+{
+	struct confbox box;
+	struct conf *conf;
+
+	confbox_open(&box);
+	box.request.test = true;
+	conf = confbox_mail(&box, "auth_http 127.0.0.1;\nserver{listen 127.0.0.5:143; listen [::1]:143;\n"
+	    "listen 143; listen [::]:143; listen unix:/x;}\nserver{listen 192.0.2.1:25; smtp_auth none;}");
+	ck_assert_str_eq(box.said, "[warn] clients log in without encryption on 0.0.0.0:143 in n.conf:5\n"
+	    "[warn] clients log in without encryption on [::]:143 in n.conf:5\n");
+	conf_free(&conf);
+	confbox_close(&box);
+}
+END_TEST
+
+/* One line, whatever it is: no crash, no second complaint. */
+START_TEST(a_text_cut_anywhere_is_one_complaint_or_none)
+{
+	static const char whole[] =
+	    "user root; pid \"a\\\"b\" ;error_log syslog:server=unix:/x,tag=a info; events { use epoll; }\n"
+	    "mail { auth_http 127.0.0.1:1/x; imap_auth plain external; server { listen [::1]:143 bind backlog=5;\n"
+	    "proxy_timeout '1h 5m'; smtp_capabilities \"a b\" c; } server { protocol pop3; listen unix:/y mode=0600; } }";
+	struct confbox box;
+
+	confbox_open(&box);
+	for (size_t len = 0; len <= strlen(whole); len++) {
+		char *text = mem_strndup(whole, len), *emerg;
+		struct conf *conf = confbox_check(&box, text);
+
+		emerg = strstr(box.said, "[emerg]");
+		ck_assert_msg((conf == NULL) == (emerg != NULL), "%s: %s", text, box.said);
+		ck_assert(emerg == NULL || strstr(emerg + 1, "[emerg]") == NULL);
+		conf_free(&conf);
+		mem_free(text);
+	}
+	confbox_close(&box);
+}
+END_TEST
+
+#define LOOP(test, table) tcase_add_loop_test(tcase, test, 0, sizeof(table) / sizeof(table[0]))
+
+Suite *
+conf_complaints_suite(void)
+{
+	Suite *suite = suite_create("conf_complaints");
+	TCase *tcase = tcase_create("conf_complaints");
+
+	LOOP(a_wrong_file_is_refused_with_its_line, files);
+	LOOP(a_wrong_main_directive_is_refused, mains);
+	LOOP(a_wrong_listen_is_refused, listens);
+	LOOP(a_wrong_server_directive_is_refused, servers);
+	LOOP(what_is_unwise_is_warned_of, other);
+	LOOP(the_command_line_is_a_place_too, options);
+	tcase_add_test(tcase, only_root_is_told_of_accounts_that_do_not_exist);
+	tcase_add_test(tcase, a_path_that_no_socket_can_have_is_refused);
+	tcase_add_test(tcase, a_main_file_that_is_not_there_is_said_without_a_place);
+	tcase_add_test(tcase, clear_text_is_warned_of_when_asked_and_only_where_strangers_are);
+	tcase_add_test(tcase, a_text_cut_anywhere_is_one_complaint_or_none);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}

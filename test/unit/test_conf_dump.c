@@ -1,0 +1,134 @@
+#include "master/conf_dump.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "master/conf_table.h"
+#include "master/conf_type.h"
+#include "test/unit/confbox.h"
+#include "test/unit/unit.h"
+
+static struct confbox box;
+
+static void
+open_box(void)
+{
+	confbox_open(&box);
+	confbox_write(&box, "users", "a:b\n");
+}
+
+static void
+close_box(void)
+{
+	confbox_close(&box);
+}
+
+static const char *const texts[] = {
+	"events{} mail{}",
+	"events{} mail{ auth_http 127.0.0.1; server { listen 143; listen 127.0.0.1:143; listen [::]:143 ipv6only=off; } }",
+	"user root; worker_processes 4; worker_cpu_affinity auto 1011; worker_priority -3; worker_rlimit_core 1g;\n"
+	"worker_rlimit_nofile 5; worker_shutdown_timeout 90s; working_directory '/a b'; env 'A=b c'; env X='\"\\\\n\\\\';\n"
+	"daemon off; pid p; timer_resolution 5ms; debug_points stop; error_log e warn; auth_helper_path h;\n"
+	"error_log syslog:server=two.test:5,facility=cron,tag=t,nohostname debug; error_log stderr notice;\n"
+	"events { use epoll; multi_accept on; worker_connections 9; debug_connection six.test;\n"
+	"debug_connection 10.0.0.0/8; debug_connection unix:; }\n"
+	"mail { server_name a.b; max_errors 0; timeout 1500ms; auth_http http://localhost:9/a;\n"
+	"auth_http_header 'X Y' \"a $b;{}#'\\\\\\\\\"; auth_http_header Z ''; error_log m;\n"
+	"server { listen two.test:24-25 backlog=9 rcvbuf=1k sndbuf=2k so_keepalive=1m::9 multipath; error_log s crit;\n"
+	"smtp_capabilities \"SIZE 1\" '' a\\\\b; smtp_auth none; smtp_greeting_delay 5s; proxy_pass localhost; }\n"
+	"server { listen unix:/s mode=0600 owner=root group=0; protocol pop3; auth_file users; auth_helpers 7;\n"
+	"proxy_pass 127.0.0.1; pop3_auth apop external; }\n"
+	"server { listen 110 so_keepalive=off bind; auth_http unix:/a:/b; proxy_pass unix:/c; } }",
+};
+
+/* What is printed is what would be printed of it again. */
+START_TEST(a_dump_loads_to_the_same_effect)
+{
+	struct conf *conf = confbox_check(&box, texts[_i]);
+	char *first, *second;
+
+	ck_assert_msg(conf != NULL, "%s", box.said);
+	first = confbox_dump(conf);
+	conf_free(&conf);
+	conf = confbox_check(&box, first);
+	ck_assert_msg(conf != NULL, "%s in %s", box.said, first);
+	second = confbox_dump(conf);
+	ck_assert_str_eq(second, first);
+	conf_free(&conf);
+	free(first);
+	free(second);
+}
+END_TEST
+
+/* Those that say nothing when nobody has set them, and the structure. */
+START_TEST(a_dump_shows_every_directive_that_has_a_value)
+{
+	static const char *const silent[] = {
+		"include", "user", "worker_cpu_affinity", "worker_rlimit_nofile", "worker_rlimit_core", "working_directory",
+		"env", "accept_mutex", "accept_mutex_delay", "debug_connection", "auth_http_header", "auth_file", "proxy",
+		"proxy_pass", "smtp_capabilities",
+	};
+	struct conf *conf = confbox_check(&box, texts[1]);
+	char *dump = confbox_dump(conf);
+
+	for (const struct directive *d = directives; d->name != NULL; d++) {
+		char *shown = mem_printf(" %s ", d->name), *line = mem_printf("\n%s ", d->name);
+		bool quiet = d->type == &type_skipped;
+
+		for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
+			quiet |= strcmp(d->name, silent[i]) == 0;
+		ck_assert_msg(quiet || strstr(dump, shown) != NULL || strstr(dump, line) != NULL ||
+		    strncmp(dump, line + 1, strlen(line) - 1) == 0, "%s", d->name);
+		mem_free(shown);
+		mem_free(line);
+	}
+	conf_free(&conf);
+	free(dump);
+}
+END_TEST
+
+START_TEST(the_files_are_printed_once_in_the_order_of_reading)
+{
+	struct conf *conf;
+	char *text = NULL, *expected;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	box.request.keep_texts = true;
+	confbox_write(&box, "a", "# a\n");
+	conf = confbox_check(&box, "include a; include a;\nevents{} mail{}");
+	conf_print_files(out, conf);
+	fclose(out);
+	expected = mem_printf("# configuration file %s/n.conf:\ninclude a; include a;\nevents{} mail{}\n"
+	    "# configuration file %s/a:\n# a\n\n", box.folder, box.folder);
+	ck_assert_str_eq(text, expected);
+	conf_free(&conf);
+	mem_free(expected);
+	free(text);
+}
+END_TEST
+
+START_TEST(no_block_has_two_directives_of_one_name)
+{
+	for (const struct directive *d = directives; d->name != NULL; d++)
+		for (const struct directive *e = d + 1; e->name != NULL; e++)
+			ck_assert_msg(strcmp(d->name, e->name) != 0 || (d->blocks & e->blocks) == 0, "%s", d->name);
+}
+END_TEST
+
+Suite *
+conf_dump_suite(void)
+{
+	Suite *suite = suite_create("conf_dump");
+	TCase *tcase = tcase_create("conf_dump");
+
+	tcase_add_checked_fixture(tcase, open_box, close_box);
+	tcase_add_loop_test(tcase, a_dump_loads_to_the_same_effect, 0, sizeof(texts) / sizeof(texts[0]));
+	tcase_add_test(tcase, a_dump_shows_every_directive_that_has_a_value);
+	tcase_add_test(tcase, the_files_are_printed_once_in_the_order_of_reading);
+	tcase_add_test(tcase, no_block_has_two_directives_of_one_name);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
