@@ -20,6 +20,9 @@ extern char **environ;
 static char *title_room;
 static size_t title_size;
 
+/* The environment that the process was started with; it stays, also where another is in use. */
+static char **environment;
+
 /* Where the string ends, if it begins at `end`; else `end`: what lies elsewhere is not ours to write over. */
 static char *
 extend(char *end, char *string)
@@ -32,17 +35,15 @@ proc_init(int argc, char **argv)
 {
 	char *end = argc > 0 ? argv[0] : NULL;
 	size_t count = 0;
-	char **copy;
 
 	for (int i = 0; i < argc; i++)
 		end = extend(end, argv[i]);
 	for (; environ[count] != NULL; count++)
 		end = extend(end, environ[count]);
-	/* Both stay for the life of the process, as an environment does. */
-	copy = mem_array(count + 1, sizeof(*copy));
+	environment = mem_array(count + 1, sizeof(*environment));
 	for (size_t i = 0; i < count; i++)
-		copy[i] = mem_strdup(environ[i]);
-	environ = copy;
+		environment[i] = mem_strdup(environ[i]);
+	environ = environment;
 	title_room = argc > 0 ? argv[0] : NULL;
 	title_size = (size_t)(end - title_room);
 }
@@ -185,7 +186,7 @@ proc_limit(int resource, long long value)
 {
 	struct rlimit limit = { (rlim_t)value, (rlim_t)value };
 
-	return value < 0 ? 0 : setrlimit(resource, &limit);
+	return value < 0 ? 0 : setrlimit((unsigned)resource, &limit);
 }
 
 const char *

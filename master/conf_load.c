@@ -230,7 +230,7 @@ on_mark(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
 }
 
 /* libconfuse finds nothing wrong with what conf_translate wrote; if it should, it is said rather than lost. */
-static void
+static void __attribute__((format(printf, 2, 0)))
 on_confuse_error(cfg_t *cfg, const char *format, va_list args)
 {
 	char *text = mem_vprintf(format, args);

@@ -234,17 +234,32 @@ run(const struct options *options, char *const *argv)
 	return status;
 }
 
-int
-main(int argc, char **argv)
+/* The options stay in use when proc_title() has written over the arguments. */
+static char **
+copy_arguments(int argc, char *const *argv)
+{
+	char **copy = mem_array((size_t)argc + 1, sizeof(*copy));
+
+	for (int i = 0; i < argc; i++)
+		copy[i] = mem_strdup(argv[i]);
+	return copy;
+}
+
+static void
+free_arguments(char **argv)
+{
+	for (char **argument = argv; *argument != NULL; argument++)
+		mem_free(*argument);
+	mem_free(argv);
+}
+
+/* What `argv` asks for. */
+static int
+obey(int argc, char *const *argv)
 {
 	struct options options;
 	char why[512];
 
-	proc_init(argc, argv);
-	if (proc_hold_standard() == -1)
-		return EXIT_FAILURE;
-	/* What we create has the mode we give it and is never writable for others. */
-	umask(022);
 	if (options_parse(&options, argc, argv, why, sizeof(why)) == -1) {
 		fprintf(stderr, "postern: %s\n", why);
 		return EXIT_FAILURE;
@@ -255,4 +270,21 @@ main(int argc, char **argv)
 			return EXIT_SUCCESS;
 	}
 	return run(&options, argv);
+}
+
+int
+main(int argc, char **argv)
+{
+	char **copy;
+	int status;
+
+	proc_init(argc, argv);
+	if (proc_hold_standard() == -1)
+		return EXIT_FAILURE;
+	/* What we create has the mode we give it and is never writable for others. */
+	umask(022);
+	copy = copy_arguments(argc, argv);
+	status = obey(argc, copy);
+	free_arguments(copy);
+	return status;
 }

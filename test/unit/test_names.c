@@ -42,7 +42,7 @@ START_TEST(every_address_comes_once_and_with_its_port)
 		for (size_t j = 0; j < i; j++)
 			ck_assert(!addr_equal(&name->found[i].addr, &name->found[j].addr));
 	}
-	arena_free(&conf->arena);
+	conf_free(&conf);
 }
 END_TEST
 
@@ -67,7 +67,7 @@ START_TEST(an_unknown_name_is_said_in_nginx_words)
 	ck_assert_int_eq(names_resolve(conf), -1);
 	ck_assert_ptr_nonnull(strstr(capture_text(), unknown[_i].want));
 	capture_end();
-	arena_free(&conf->arena);
+	conf_free(&conf);
 }
 END_TEST
 
@@ -77,7 +77,7 @@ START_TEST(no_names_need_no_child)
 
 	ck_assert_int_eq(names_resolve(conf), 0);
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
-	arena_free(&conf->arena);
+	conf_free(&conf);
 }
 END_TEST
 
@@ -100,7 +100,7 @@ START_TEST(who_gives_up_hears_no_more_and_leaves_no_child)
 	loop_turn(loop, 0);
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 	loop_free(&loop);
-	arena_free(&conf->arena);
+	conf_free(&conf);
 }
 END_TEST
 
@@ -132,7 +132,7 @@ START_TEST(it_may_be_freed_from_within_its_callback)
 		loop_turn(loop, -1);
 	ck_assert_int_eq(outcome.calls, 1);
 	loop_free(&loop);
-	arena_free(&conf->arena);
+	conf_free(&conf);
 }
 END_TEST
 
