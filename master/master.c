@@ -237,6 +237,7 @@ on_reloaded(void *ctx, struct generation *generation)
 	generation_succeed(generation, old);
 	use_log(m);
 	move_pid_file(m);
+	log_say(LOG_NOTICE, "reconfigured");
 	generation_retire(old, SIGQUIT);
 	generation_release(old);
 }
