@@ -33,13 +33,16 @@ conn_events(struct conn *c, uint32_t events)
 		c->writable = true;
 	if (events & (EPOLLRDHUP | EPOLLHUP))
 		c->hangup = true;
+	if (events & EPOLLERR)
+		c->failed = true;
 }
 
 int
 conn_connected(struct conn *c)
 {
 	c->connecting = false;
-	return sock_error(c->io.fd);
+	/* A connect that went well leaves no error behind: asking for it would be a system call a login. */
+	return c->failed ? sock_error(c->io.fd) : 0;
 }
 
 ssize_t

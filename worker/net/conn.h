@@ -23,6 +23,7 @@ struct conn {
 	bool readable, writable;        /* worth trying */
 	bool hangup;                    /* the peer has finished sending (EPOLLRDHUP): read until the 0 */
 	bool eof;                       /* that 0 has been read */
+	bool failed;                    /* the socket has an error (EPOLLERR) */
 	bool finished;                  /* conn_finish() was called */
 };
 
