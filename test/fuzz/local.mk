@@ -6,6 +6,7 @@
 FUZZ_TARGETS =
 FUZZ_SECONDS = 30
 FUZZ_DIALOGUE = test/unit/dialogue.h test/unit/dialogue.c
+FUZZ_SMTP = test/unit/smtp_scene.h test/unit/smtp_scene.c
 
 FUZZ_TARGETS += test/fuzz/fuzz_num
 test_fuzz_fuzz_num_SOURCES = test/fuzz/fuzz_num.c $(FUZZ_MAIN)
@@ -42,6 +43,18 @@ test_fuzz_fuzz_imap_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
 FUZZ_TARGETS += test/fuzz/fuzz_imap_login
 test_fuzz_fuzz_imap_login_SOURCES = test/fuzz/fuzz_imap_login.c $(FUZZ_DIALOGUE) $(FUZZ_MAIN)
 test_fuzz_fuzz_imap_login_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_pop3
+test_fuzz_fuzz_pop3_SOURCES = test/fuzz/fuzz_pop3.c $(FUZZ_DIALOGUE) $(FUZZ_MAIN)
+test_fuzz_fuzz_pop3_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_smtp
+test_fuzz_fuzz_smtp_SOURCES = test/fuzz/fuzz_smtp.c $(FUZZ_DIALOGUE) $(FUZZ_SMTP) $(FUZZ_MAIN)
+test_fuzz_fuzz_smtp_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_smtp_gate
+test_fuzz_fuzz_smtp_gate_SOURCES = test/fuzz/fuzz_smtp_gate.c $(FUZZ_DIALOGUE) $(FUZZ_SMTP) $(FUZZ_MAIN)
+test_fuzz_fuzz_smtp_gate_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
 
 check_PROGRAMS += $(FUZZ_TARGETS)
 EXTRA_DIST += test/fuzz/corpus

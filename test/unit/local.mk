@@ -28,8 +28,10 @@ test_unit_helper_LDADD = libhelper.a libcommon.a $(CHECK_LIBS) $(CRYPT_LIBS) $(O
 test_unit_proto_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_PROTO
 test_unit_proto_SOURCES = $(UNIT_MAIN) test/unit/dialogue.h test/unit/dialogue.c \
 	test/unit/test_proto.c test/unit/test_line.c test/unit/test_quote.c test/unit/test_sasl.c \
-	test/unit/test_imap_parse.c test/unit/test_imap.c test/unit/test_imap_login.c test/unit/test_pop3.c test/unit/test_smtp.c \
-	test/unit/test_smtp_body.c test/unit/test_smtp_gate.c
+	test/unit/test_imap_parse.c test/unit/test_imap.c test/unit/test_imap_login.c \
+	test/unit/test_pop3.c
+test_unit_proto_SOURCES += test/unit/smtp_scene.h test/unit/smtp_scene.c \
+	test/unit/test_smtp.c test/unit/test_smtp_body.c test/unit/test_smtp_gate.c
 test_unit_proto_SOURCES += test/unit/test_http_parse.c
 test_unit_proto_LDADD = libproto.a libcommon.a $(CHECK_LIBS) $(OPENSSL_LIBS)
 

@@ -3,9 +3,8 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "test/unit/dialogue.h"
+#include "test/unit/smtp_scene.h"
 #include "test/unit/unit.h"
-#include "worker/proto/smtp_login.h"
 #include "worker/proto/smtp_words.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -33,7 +32,8 @@ static const struct {
 	    HELLO SMTP_ARGUMENT SMTP_ARGUMENT SMTP_ARGUMENT SMTP_ARGUMENT SMTP_ARGUMENT },
 	/* AUTH */
 	{ BASIC, "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", HELLO "{plain joe secret}" WRONG },
-	{ BASIC, "AUTH PLAIN\r\nAGpvZQBzZWNyZXQ=\r\nQUIT\r\n", HELLO "334 \r\n{plain joe secret}" WRONG SMTP_BYE "{close}" },
+	{ BASIC, "AUTH PLAIN\r\nAGpvZQBzZWNyZXQ=\r\nQUIT\r\n",
+	    HELLO "334 \r\n{plain joe secret}" WRONG SMTP_BYE "{close}" },
 	{ METHOD_PLAIN, "auth login\r\nam9l\r\nc2VjcmV0\r\n",
 	    HELLO "334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n{plain joe secret}" WRONG },
 	{ METHOD_LOGIN, "AUTH PLAIN amltAGpvZQBzZWNyZXQ=\r\n", HELLO "{plain joe secret jim}" WRONG },
@@ -67,11 +67,13 @@ static const struct {
 	/* BDAT that nobody wants */
 	{ METHOD_NONE, "BDAT 12\r\nQUIT\r\nQUIT\r\nNOOP\r\n", HELLO SMTP_INVALID SMTP_OK },
 	{ METHOD_NONE, "bdat 6 last\r\nQUIT\r\nBDAT 0\r\nNOOP\r\n", HELLO SMTP_INVALID SMTP_INVALID SMTP_OK },
-	{ METHOD_NONE, "BDAT x\r\nBDAT\r\nBDAT 4 LASTX\r\nNOOP\r\n", HELLO SMTP_INVALID SMTP_INVALID SMTP_INVALID SMTP_OK },
+	{ METHOD_NONE, "BDAT x\r\nBDAT\r\nBDAT 4 LASTX\r\nNOOP\r\n",
+	    HELLO SMTP_INVALID SMTP_INVALID SMTP_INVALID SMTP_OK },
 	{ METHOD_NONE, "BDAT 99999999999999999999\r\nNOOP\r\n", HELLO SMTP_INVALID SMTP_OK },
 	/* rubbish */
 	{ BASIC, "STARTTLS\r\nNO\rOP\r\nFOO\r\nNOOP\r\n", HELLO SMTP_INVALID SMTP_INVALID SMTP_INVALID SMTP_OK },
-	{ BASIC, "1\n2\n3\n4\n5\n6\n7\n", HELLO SMTP_INVALID SMTP_INVALID SMTP_INVALID SMTP_INVALID SMTP_INVALID "{close}" },
+	{ BASIC, "1\n2\n3\n4\n5\n6\n7\n",
+	    HELLO SMTP_INVALID SMTP_INVALID SMTP_INVALID SMTP_INVALID SMTP_INVALID "{close}" },
 };
 
 START_TEST(a_dialogue_is_the_same_however_it_is_cut)
@@ -153,7 +155,8 @@ START_TEST(success_is_235_or_the_backends_answer_to_rcpt)
 	char *heard;
 
 	scene_init(&scene, PROTOCOL_SMTP, BASIC | METHOD_NONE, capabilities);
-	heard = dialogue_client(&proto_smtp, &scene, "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", 29, 0, NULL, "250-a\r\n250 b\r\n");
+	heard = dialogue_client(&proto_smtp, &scene, "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", 29, 0, NULL,
+	    "250-a\r\n250 b\r\n");
 	ck_assert_str_eq(heard, HELLO "{plain joe secret}" SMTP_ACCEPTED);
 	mem_free(heard);
 	heard = dialogue_client(&proto_smtp, &scene, "MAIL FROM:<a>\r\nRCPT TO:<b>\r\n", 28, 0, NULL,
@@ -269,18 +272,7 @@ static const struct {
 static struct client *
 greeted_client(const struct scene *scene, unsigned how)
 {
-	struct client *client = proto_smtp.client_new(&scene->facts);
-	struct buf in, out;
-
-	buf_init(&in, 256);
-	buf_init(&out, PROTO_ROOM);
-	if ((how & UNGREETED) == 0) {
-		buf_add_text(&in, how & HELO ? "HELO c\r\n" : "EHLO c\r\n");
-		ck_assert_int_eq(proto_smtp.input(client, &in, &out), PROTO_AGAIN);
-	}
-	buf_reset(&in);
-	buf_reset(&out);
-	return client;
+	return smtp_scene_client(scene, how & UNGREETED ? "" : how & HELO ? "HELO c\r\n" : "EHLO c\r\n");
 }
 
 static void

@@ -5,9 +5,8 @@
 #include <strings.h>
 
 #include "common/mem.h"
-#include "test/unit/dialogue.h"
+#include "test/unit/smtp_scene.h"
 #include "test/unit/unit.h"
-#include "worker/proto/smtp.h"
 #include "worker/proto/smtp_words.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -29,8 +28,8 @@ struct backend {
 static const char *
 answer_to(const struct backend *b, const char *command)
 {
-	static const char *const usual[] = { "MAIL", "250 mail", "RCPT", "250 rcpt", "DATA", "354 go", "BDAT", "250 chunk",
-		"RSET", "250 rset", "NOOP", "250-noop\r\n250 still", "QUIT", "221 bye", ".", "250 queued", NULL };
+	static const char *const usual[] = { "MAIL", "250 mail", "RCPT", "250 rcpt", "DATA", "354 go",
+		"BDAT", "250 chunk", "RSET", "250 rset", "NOOP", "250-noop\r\n250 still", "QUIT", "221 bye", ".", "250 queued", NULL };
 
 	for (const char *const *q = b->quirks; q != NULL && *q != NULL; q += 2)
 		if (strncasecmp(command, q[0], strlen(q[0])) == 0)
@@ -100,41 +99,12 @@ struct world {
 	bool closed;
 };
 
-/* Brings the gate about as the session does. */
-static struct smtp_gate *
-opened_gate(const struct scene *scene, bool chunking, const char *rcpt_answer)
-{
-	struct client *client = proto_smtp.client_new(&scene->facts);
-	struct login_task task = { .facts = &scene->facts, .client = client };
-	struct login *login;
-	struct smtp_gate *gate;
-	struct buf in, out;
-	enum proto_verdict verdict;
-
-	buf_init(&in, PLENTY);
-	buf_init(&out, PLENTY);
-	buf_add_text(&in, "EHLO c\r\nMAIL FROM:<a>\r\nRCPT TO:<first>\r\n");
-	while ((verdict = proto_smtp.input(client, &in, &out)) == PROTO_AGAIN)
-		;
-	ck_assert_int_eq(verdict, PROTO_CREDENTIALS);
-	task.credentials = &client->credentials;
-	login = proto_smtp.login_new(&task);
-	buf_printf(&in, "220 b\r\n250-b\r\n%s250 X\r\n250 m\r\n%s\r\n", chunking ? "250-chunking\r\n" : "", rcpt_answer);
-	ck_assert_int_eq(proto_smtp.login_input(login, &in, &out), LOGIN_DONE);
-	gate = smtp_gate_new(&scene->facts, client, login);
-	proto_smtp.login_free(&login);
-	proto_smtp.client_free(&client);
-	buf_reset(&in);
-	buf_reset(&out);
-	return gate;
-}
-
 static void
 world_init(struct world *w, bool chunking, const char *const *quirks, size_t sip, size_t room)
 {
 	memset(w, 0, sizeof(*w));
 	scene_init(&w->scene, PROTOCOL_SMTP, METHOD_NONE | METHOD_PLAIN, capabilities);
-	w->gate = opened_gate(&w->scene, chunking, "250 r");
+	w->gate = smtp_scene_gate(&w->scene, chunking, "250 r");
 	w->backend.quirks = quirks;
 	w->sip = sip;
 	buf_init(&w->from_client, PLENTY);
@@ -273,7 +243,8 @@ static const struct {
 	{ NULL, false, true, "DATA\r\nhi\r\n..\r\n.x\r\n.\r\nQUIT\r\n", "354 go\r\n250 queued\r\n221 bye\r\n",
 	    "DATA\r\nhi\r\n..\r\n.x\r\n.\r\nQUIT\r\n", "" },
 	/* two of them, pipelined, each recipient asked about */
-	{ NULL, false, false, "rcpt to:<b>\nDATA\r\n\r\n.\r\nMAIL FROM:<c> SIZE=3\r\nRCPT TO:<d>\r\nRCPT TO:<e>\r\nDATA\r\n.\r\n",
+	{ NULL, false, false,
+	    "rcpt to:<b>\nDATA\r\n\r\n.\r\nMAIL FROM:<c> SIZE=3\r\nRCPT TO:<d>\r\nRCPT TO:<e>\r\nDATA\r\n.\r\n",
 	    "250 rcpt\r\n354 go\r\n250 queued\r\n250 mail\r\n250 rcpt\r\n250 rcpt\r\n354 go\r\n250 queued\r\n",
 	    "rcpt to:<b>\r\nDATA\r\n\r\n.\r\nMAIL FROM:<c> SIZE=3\r\nRCPT TO:<d>\r\nRCPT TO:<e>\r\nDATA\r\n.\r\n",
 	    "{c MAIL FROM:<a> rcpt to:<b>}{c MAIL FROM:<c> SIZE=3 RCPT TO:<d>}{c MAIL FROM:<c> SIZE=3 RCPT TO:<e>}" },
@@ -287,30 +258,35 @@ static const struct {
 	/* RSET and refused MAIL leave no transaction */
 	{ NULL, false, false, "RSET\r\nRCPT TO:<b>\r\nMAIL FROM:<b>\r\nMAIL FROM:<b>\r\n",
 	    "250 rset\r\n" SMTP_SEQUENCE "250 mail\r\n" SMTP_SEQUENCE, "RSET\r\nMAIL FROM:<b>\r\n", "" },
-	{ refuses_mail, false, false, "RSET\r\nMAIL FROM:<bad>\r\nRCPT TO:<b>\r\n", "250 rset\r\n550 no\r\n" SMTP_SEQUENCE,
-	    "RSET\r\nMAIL FROM:<bad>\r\n", "" },
+	{ refuses_mail, false, false, "RSET\r\nMAIL FROM:<bad>\r\nRCPT TO:<b>\r\n",
+	    "250 rset\r\n550 no\r\n" SMTP_SEQUENCE, "RSET\r\nMAIL FROM:<bad>\r\n", "" },
 	{ refuses_rset, false, false, "RSET\r\nRCPT TO:<b>\r\n", "502 what\r\n250 rcpt\r\n", "RSET\r\nRCPT TO:<b>\r\n",
 	    "{c MAIL FROM:<a> RCPT TO:<b>}" },
 	/* what DATA's answers mean */
-	{ refuses_data, false, false, "DATA\r\nRSET\r\n", "554-no valid\r\n554 recipients\r\n250 rset\r\n", "DATA\r\nRSET\r\n", "" },
+	{ refuses_data, false, false, "DATA\r\nRSET\r\n", "554-no valid\r\n554 recipients\r\n250 rset\r\n",
+	    "DATA\r\nRSET\r\n", "" },
 	{ refuses_text, false, false, "DATA\r\n.\r\nRCPT TO:<b>\r\n", "354 go\r\n451 no disk\r\n" SMTP_SEQUENCE,
 	    "DATA\r\n.\r\n", "" },
 	/* chunks */
 	{ NULL, false, false, "BDAT 8\r\nQUIT\r\n.\rbdat 6 last\r\n\r\n.\r\nxNOOP\r\n",
-	    "250 chunk\r\n250 chunk\r\n250-noop\r\n250 still\r\n", "BDAT 8\r\nQUIT\r\n.\rbdat 6 last\r\n\r\n.\r\nxNOOP\r\n", "" },
+	    "250 chunk\r\n250 chunk\r\n250-noop\r\n250 still\r\n",
+	    "BDAT 8\r\nQUIT\r\n.\rbdat 6 last\r\n\r\n.\r\nxNOOP\r\n", "" },
 	{ NULL, false, false, "BDAT 0\r\nBDAT 0 LAST\r\nRCPT TO:<b>\r\n", "250 chunk\r\n250 chunk\r\n" SMTP_SEQUENCE,
 	    "BDAT 0\r\nBDAT 0 LAST\r\n", "" },
 	{ NULL, true, false, "BDAT 6\r\nQUIT\r\nBDAT 2 LAST\r\n..", "250 chunk\r\n250 chunk\r\n",
 	    "BDAT 0\r\nBDAT 6\r\nQUIT\r\nBDAT 2 LAST\r\n..", "" },
-	{ refuses_chunk, true, false, "BDAT 14\r\nXCLIENT ADDR=1RSET\r\n", "552 too much\r\n250 rset\r\n", "BDAT 0\r\nRSET\r\n", "" },
-	{ NULL, false, false, "RSET\r\nBDAT 9 LAST\r\nXCLIENT\r\nNOOP\r\n", "250 rset\r\n" SMTP_SEQUENCE "250-noop\r\n250 still\r\n",
+	{ refuses_chunk, true, false, "BDAT 14\r\nXCLIENT ADDR=1RSET\r\n", "552 too much\r\n250 rset\r\n",
+	    "BDAT 0\r\nRSET\r\n", "" },
+	{ NULL, false, false, "RSET\r\nBDAT 9 LAST\r\nXCLIENT\r\nNOOP\r\n",
+	    "250 rset\r\n" SMTP_SEQUENCE "250-noop\r\n250 still\r\n",
 	    "RSET\r\nNOOP\r\n", "" },
 	{ NULL, false, false, "BDAT\r\nBDAT x\r\nBDAT 1 2\r\n", SMTP_ARGUMENT SMTP_ARGUMENT SMTP_ARGUMENT, "", "" },
 	/* EHLO and HELO are ours */
 	{ NULL, false, false, "EHLO d\r\nRCPT TO:<b>\r\nMAIL FROM:<b>\r\nRCPT TO:<b>\r\n",
 	    "250-mx.example\r\n250-PIPELINING\r\n250 CHUNKING\r\n" SMTP_SEQUENCE "250 mail\r\n250 rcpt\r\n",
 	    "RSET\r\nMAIL FROM:<b>\r\nRCPT TO:<b>\r\n", "{d MAIL FROM:<b> RCPT TO:<b>}" },
-	{ NULL, false, false, "HELO d\r\nEHLO\r\nEHLO a b\r\n", "250 mx.example\r\n" SMTP_ARGUMENT SMTP_ARGUMENT, "RSET\r\n", "" },
+	{ NULL, false, false, "HELO d\r\nEHLO\r\nEHLO a b\r\n", "250 mx.example\r\n" SMTP_ARGUMENT SMTP_ARGUMENT,
+	    "RSET\r\n", "" },
 	{ refuses_rset, false, false, "EHLO d\r\n", SMTP_INTERNAL, "RSET\r\n", "" },
 	{ hangs_up_on_rset, false, true, "EHLO d\r\nNOOP\r\n", "421 off\r\n", "RSET\r\n", "" },
 	/* what does not pass */
@@ -318,10 +294,13 @@ static const struct {
 	    SMTP_SEQUENCE SMTP_SEQUENCE SMTP_INVALID SMTP_INVALID "250-noop\r\n250 still\r\n", "NOOP\r\n", "" },
 	{ NULL, false, false, "MAIL\r\nRCPT\r\nRCPT TO:<\x01>\r\nNOOP \x7f\r\nNOOP\rRSET\r\nRCPT TO:<\r>\r\n",
 	    SMTP_ARGUMENT SMTP_ARGUMENT SMTP_ARGUMENT SMTP_ARGUMENT SMTP_INVALID SMTP_ARGUMENT, "", "" },
-	{ NULL, false, true, "1\n2\n3\n4\n5\n6\n7\n", SMTP_INVALID SMTP_INVALID SMTP_INVALID SMTP_INVALID SMTP_INVALID, "", "" },
+	{ NULL, false, true, "1\n2\n3\n4\n5\n6\n7\n",
+	    SMTP_INVALID SMTP_INVALID SMTP_INVALID SMTP_INVALID SMTP_INVALID, "", "" },
 	/* dots */
-	{ NULL, false, true, "DATA\r\nx\n.\nMAIL FROM:<evil>\r\n", "354 go\r\n554 5.6.0 Dot between bare line ends\r\n", NULL, "" },
-	{ NULL, false, true, "DATA\r\nx\r\n.\rMAIL FROM:<evil>\r\n", "354 go\r\n554 5.6.0 Dot between bare line ends\r\n", NULL, "" },
+	{ NULL, false, true, "DATA\r\nx\n.\nMAIL FROM:<evil>\r\n",
+	    "354 go\r\n554 5.6.0 Dot between bare line ends\r\n", NULL, "" },
+	{ NULL, false, true, "DATA\r\nx\r\n.\rMAIL FROM:<evil>\r\n",
+	    "354 go\r\n554 5.6.0 Dot between bare line ends\r\n", NULL, "" },
 	/* odd backends */
 	{ hangs_up, false, true, "NOOP\r\nRSET\r\n", "421-I am\r\n421 off\r\n", "NOOP\r\n", "" },
 	{ talks_rubbish, false, true, "NOOP\r\nRSET\r\n", FAILED, "NOOP\r\n", "" },
@@ -398,7 +377,7 @@ START_TEST(a_gate_closes_at_once_where_the_first_recipient_got_421)
 	struct buf nothing;
 
 	scene_init(&scene, PROTOCOL_SMTP, METHOD_NONE, capabilities);
-	gate = opened_gate(&scene, true, "421 r");
+	gate = smtp_scene_gate(&scene, true, "421 r");
 	buf_init(&nothing, 0);
 	ck_assert_int_eq(smtp_gate_step(gate, &nothing, &nothing, &nothing, &nothing), GATE_CLOSE);
 	smtp_gate_free(&gate);
@@ -411,7 +390,7 @@ START_TEST(a_refused_first_recipient_is_no_recipient)
 
 	world_init(&w, true, NULL, PLENTY, PLENTY);
 	smtp_gate_free(&w.gate);
-	w.gate = opened_gate(&w.scene, true, "550 r");
+	w.gate = smtp_scene_gate(&w.scene, true, "550 r");
 	say(&w, "BDAT 6 LAST\r\nNOOP\r\n", 19);
 	check_text(&w.heard, SMTP_SEQUENCE, strlen(SMTP_SEQUENCE));
 	ck_assert_uint_eq(w.backend.seen.len, 0);

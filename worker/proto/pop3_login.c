@@ -63,7 +63,8 @@ on_greeting(struct pop3_login *l, struct buf *out)
 
 	if (!can_be_sent(c->user, PROTO_USER_MAX) || !can_be_sent(c->pass, PROTO_PASS_MAX)) {
 		buf_reset(&l->common.reply);    /* it is a welcome */
-		note_set(l->common.note, c->pass == NULL ? "no password available" : "invalid credentials for upstream");
+		note_set(l->common.note, "%s",
+		    c->pass == NULL ? "no password available" : "invalid credentials for upstream");
 		return LOGIN_REFUSED;
 	}
 	l->state = AT_USER;

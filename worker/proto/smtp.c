@@ -98,6 +98,7 @@ on_auth(struct smtp *s, const struct line *args, struct buf *out)
 {
 	const char *blank = args->len == 0 ? NULL : memchr(args->text, ' ', args->len);
 	size_t name_len = blank == NULL ? args->len : (size_t)(blank - args->text);
+	size_t initial_len = blank == NULL ? 0 : args->len - name_len - 1;
 	enum method method = sasl_mechanism(args->text, name_len, methods(s));
 
 	if (args->len == 0)
@@ -106,8 +107,8 @@ on_auth(struct smtp *s, const struct line *args, struct buf *out)
 		return say(out, SMTP_SEQUENCE);
 	if (method == 0)
 		return fail(s, SMTP_INVALID, out);
-	return after_step(s, sasl_start(&s->sasl, method, blank == NULL ? NULL : blank + 1,
-	    blank == NULL ? 0 : args->len - name_len - 1, s->common.facts, &s->common.credentials, s->common.note), out);
+	return after_step(s, sasl_start(&s->sasl, method, blank == NULL ? NULL : blank + 1, initial_len,
+	    s->common.facts, &s->common.credentials, s->common.note), out);
 }
 
 static enum proto_verdict
