@@ -56,6 +56,14 @@ FUZZ_TARGETS += test/fuzz/fuzz_smtp_gate
 test_fuzz_fuzz_smtp_gate_SOURCES = test/fuzz/fuzz_smtp_gate.c $(FUZZ_DIALOGUE) $(FUZZ_SMTP) $(FUZZ_MAIN)
 test_fuzz_fuzz_smtp_gate_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
 
+FUZZ_TARGETS += test/fuzz/fuzz_codec
+test_fuzz_fuzz_codec_SOURCES = test/fuzz/fuzz_codec.c $(FUZZ_MAIN)
+test_fuzz_fuzz_codec_LDADD = libhelper.a libcommon.a $(FUZZ_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_passwdfile
+test_fuzz_fuzz_passwdfile_SOURCES = test/fuzz/fuzz_passwdfile.c $(FUZZ_MAIN)
+test_fuzz_fuzz_passwdfile_LDADD = libhelper.a libcommon.a $(CRYPT_LIBS) $(OPENSSL_LIBS) $(FUZZ_LIBS)
+
 check_PROGRAMS += $(FUZZ_TARGETS)
 EXTRA_DIST += test/fuzz/corpus
 

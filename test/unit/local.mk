@@ -56,7 +56,8 @@ test_unit_auth_SOURCES = $(UNIT_MAIN) \
 	test/unit/clock.h test/unit/clock.c test/unit/scripted.h test/unit/scripted.c \
 	test/unit/test_http_answer.c test/unit/test_auth_http.c
 test_unit_auth_SOURCES += \
-	test/unit/asking.h test/unit/asking.c test/unit/test_auth_helper.c test/unit/test_auth_file.c
+	test/unit/asking.h test/unit/asking.c test/unit/child.h test/unit/child.c \
+	test/unit/test_auth_helper.c test/unit/test_auth_file.c
 test_unit_auth_LDADD = libauth.a libhelper.a libnet.a libproto.a libcommon.a $(CHECK_LIBS) $(CARES_LIBS) $(OPENSSL_LIBS)
 EXTRA_test_unit_auth_DEPENDENCIES = postern-auth-file
 
