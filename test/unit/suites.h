@@ -30,7 +30,8 @@
 #define UNIT_HELPER(SUITE) \
 	SUITE(codec) \
 	SUITE(secret) \
-	SUITE(passwdfile)
+	SUITE(passwdfile) \
+	SUITE(helper_log)
 
 #define UNIT_PROTO(SUITE) \
 	SUITE(proto) \
