@@ -1,11 +1,36 @@
 #include "worker/helper/passwdfile.h"
 
+#include <crypt.h>
+#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/mem.h"
 #include "test/unit/unit.h"
 #include "worker/helper/passwdline.h"
+
+/* Hashes that were computed, and the last one's setting. */
+static unsigned hashed;
+static char hashed_last[128];
+
+/* Ours comes before that of libcrypt: what a login costs is counted, not timed. */
+char *
+crypt_r(const char *phrase, const char *setting, struct crypt_data *data)
+{
+	char *(*real)(const char *, const char *, struct crypt_data *);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "crypt_r");
+	hashed++;
+	snprintf(hashed_last, sizeof(hashed_last), "%s", setting);
+	return real(phrase, setting, data);
+}
+
+static void
+reset_count(void)
+{
+	hashed = 0;
+	hashed_last[0] = '\0';
+}
 
 static struct passwdfile *
 table_of(const char *text)
@@ -243,6 +268,45 @@ START_TEST(what_no_password_proves_is_refused)
 }
 END_TEST
 
+#define CHEAP "$2b$04$07slaAT9uqOUDFsJD2Z4GO2C2iXi1vCEhgnhDSRXfn2m8AWjl7MY6"
+#define COSTLY "$2y$05$.a.KAHAEQSqxLl7gHLsmj.bbL6K9sxaozHgELDa93Iq0LTQPQjZe2"
+
+static const struct {
+	const char *user, *pass, *last;
+	unsigned hashes;
+} costs[] = {
+	{ "nobody", "Geheim 1", COSTLY, 1 },
+	{ "locked", "Geheim 1", COSTLY, 1 },
+	{ "plain", "wrong", COSTLY, 1 },
+	{ "cheap", "wrong", COSTLY, 2 },
+	{ "costly", "wrong", COSTLY, 1 },
+	{ "costly", "Geheim 1", COSTLY, 1 },
+	{ "cheap", "Geheim 1", CHEAP, 1 },
+	{ "plain", "x", "", 0 },
+};
+
+START_TEST(whoever_is_refused_has_cost_the_costliest_hash)
+{
+	struct helper_request request = login(costs[_i].user, costs[_i].pass);
+
+	ask("plain:{PLAIN}x\nlocked:*\ncheap:" CHEAP "\ncostly:" COSTLY "\n", &request, NULL);
+	ck_assert_uint_eq(hashed, costs[_i].hashes);
+	ck_assert_str_eq(hashed_last, costs[_i].last);
+}
+END_TEST
+
+START_TEST(a_password_that_is_too_long_costs_nothing)
+{
+	char *pass = mem_alloc(SECRET_MAX + 2);
+	struct helper_request request = login("costly", pass);
+
+	memset(pass, 'x', SECRET_MAX + 1);
+	ck_assert_str_eq(ask("costly:" COSTLY "\n", &request, NULL), "password too long");
+	ck_assert_uint_eq(hashed, 0);
+	mem_free(pass);
+}
+END_TEST
+
 static const struct {
 	const char *text, *why;
 	unsigned line;
@@ -352,12 +416,15 @@ passwdfile_suite(void)
 	TCase *tcase = tcase_create("passwdfile");
 
 	tcase_set_timeout(tcase, 60);
+	tcase_add_checked_fixture(tcase, reset_count, NULL);
 	tcase_add_loop_test(tcase, who_knows_the_password_is_let_in_and_nobody_else, 0, UNIT_COUNT(logins));
 	tcase_add_loop_test(tcase, keys_say_where_the_mail_lives, 0, UNIT_COUNT(backends));
 	tcase_add_loop_test(tcase, keys_restrict_who_comes_from_where_by_what, 0, UNIT_COUNT(places));
 	tcase_add_test(tcase, the_reason_of_nologin_is_for_who_knows_the_password);
 	tcase_add_test(tcase, challenges_need_a_plain_secret_and_reveal_it_for_the_backend);
 	tcase_add_test(tcase, what_no_password_proves_is_refused);
+	tcase_add_loop_test(tcase, whoever_is_refused_has_cost_the_costliest_hash, 0, UNIT_COUNT(costs));
+	tcase_add_test(tcase, a_password_that_is_too_long_costs_nothing);
 	tcase_add_loop_test(tcase, a_bad_line_refuses_the_file_and_is_named, 0, UNIT_COUNT(bad));
 	tcase_add_test(tcase, a_nul_in_the_file_is_a_bad_line);
 	tcase_add_test(tcase, a_file_cut_anywhere_is_read_within_its_bounds);

@@ -164,7 +164,7 @@ take_inheritance(const struct helper_kind *kind)
 
 		if (fstat(sockets[i], &st) == -1 || !S_ISSOCK(st.st_mode) ||
 		    fcntl(sockets[i], F_SETFL, flags & ~O_NONBLOCK) == -1) {
-			fprintf(stderr, "postern: this is the helper of %s and runs only under postern\n", kind->name);
+			fprintf(stderr, "%s: runs only under postern, which starts it for %s\n", kind->program, kind->name);
 			exit(EXIT_FAILURE);
 		}
 	}
@@ -191,6 +191,7 @@ settle_in(struct helper *h)
 
 	proc_title(title);
 	mem_free(title);
+	prctl(PR_SET_NAME, h->kind->program, 0, 0, 0);  /* it was started by a descriptor, which has no name */
 	tzset();
 	log_tick();
 	h->kind->prepare();

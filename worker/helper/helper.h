@@ -18,6 +18,7 @@ struct helper_request;
 /* What a helper program is made of. */
 struct helper_kind {
 	const char *name;               /* "auth_file": the directive that asks for it */
+	const char *program;            /* "postern-auth-file" */
 	/* Loads what libraries load at first use, while files can still be opened. */
 	void (*prepare)(void);
 	/*

@@ -79,7 +79,8 @@ answer(const void *loaded, const struct helper_request *request, struct helper_r
 }
 
 static const struct helper_kind auth_file = {
-	.name = "auth_file", .prepare = secret_prepare, .load = load, .unload = unload, .answer = answer,
+	.name = "auth_file", .program = "postern-auth-file",
+	.prepare = secret_prepare, .load = load, .unload = unload, .answer = answer,
 };
 
 int

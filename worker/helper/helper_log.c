@@ -9,8 +9,6 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-#define STDERR_INDEX 0xffffff   /* a target that is stderr and no file of the configuration */
-
 static struct log whole;         /* of the process; its targets live as long */
 
 static bool
@@ -108,7 +106,7 @@ void
 helper_log_reopened(uint32_t index, int fd)
 {
 	for (struct log_target *target = whole.targets; target != NULL && fd != -1; target = target->next)
-		if (target->kind == LOG_TO_FILE && target->file == index && index != STDERR_INDEX)
+		if (target->kind == LOG_TO_FILE && target->file == index)
 			dup3(fd, target->fd, O_CLOEXEC);
 	if (fd != -1)
 		close(fd);
