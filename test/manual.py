@@ -1,0 +1,226 @@
+#!/usr/bin/python3
+"""The manuals say what the program does: compared with its tables, and their examples loaded.
+
+Run by `make check` in the build folder. Each name and each example is a test; what differs is
+printed.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+BUILD = pathlib.Path.cwd()
+SOURCE = pathlib.Path(os.environ.get("srcdir", pathlib.Path(__file__).parent.parent)).resolve()
+CONTEXTS = ["main", "events", "mail", "server"]
+
+# What stands around an example of each kind, so that it is a whole configuration.
+FRAMES = {
+    "file": "{}",
+    "main": "{}\nevents {{ }}",
+    "events": "events {{\n{}\n}}",
+    "mail": "events {{ }}\nmail {{\nauth_http 127.0.0.1:9000;\n{}\n"
+            "server {{ listen 127.0.0.1:10143; protocol imap; }}\n}}",
+    "server": "events {{ }}\nmail {{ auth_http 127.0.0.1:9000; server {{ listen 127.0.0.1:143;\n{}\n}} }}",
+}
+
+passed = failed = 0
+
+
+def check(what, problem):
+    """Counts a test; `problem` is what to print, or nothing."""
+    global passed, failed
+    if problem:
+        failed += 1
+        print(f"failed  {what}: {problem}")
+    else:
+        passed += 1
+
+
+def plain(line):
+    """A line of mdoc as it reads, near enough."""
+    line = re.sub(r"^\.(It|Ic) | (Ic|Ar|Cm|Fl|Dv|Pa|No|Li) ", " ", line)
+    return re.sub(r" ([;,])", r"\1", " ".join(line.split()))
+
+
+def lines_of(manual):
+    return (SOURCE / "doc" / manual).read_text().replace("\\&", "").splitlines()
+
+
+def section(lines, title):
+    start = lines.index(f".Sh {title}")
+    end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith(".Sh ")), len(lines))
+    return lines[start:end]
+
+
+def items(lines, label):
+    """The lines between `.It label` and the next item, of each list that has one."""
+    for i, line in enumerate(lines):
+        if line == f".It {label}:":
+            end = next(j for j in range(i + 1, len(lines)) if lines[j].startswith((".It ", ".El")))
+            yield lines[i + 1:end]
+
+
+def manual_directives():
+    """name -> (contexts, default), from the Syntax, Default and Context of each entry."""
+    lines, found = lines_of("postern.conf.5"), {}
+    for syntax, default, context in zip(*(items(lines, label) for label in ("Syntax", "Default", "Context"))):
+        contexts = CONTEXTS if context == ["any"] else context[0].split(", ")
+        for name in re.findall(r"^\.Ic (\w+)", "\n".join(syntax), re.M):
+            if name in found and found[name] != (contexts, default[0]):
+                check(name, "has two entries")
+            found[name] = (contexts, default[0])
+    return found
+
+
+def table():
+    """kind -> rows of fields, as the program has them."""
+    rows = {"directive": [], "option": [], "signal": []}
+    run = subprocess.run([BUILD / "test/manual_table"], check=True, capture_output=True, text=True)
+    for line in run.stdout.splitlines():
+        kind, *fields = line.split("\t")
+        rows[kind].append(fields[:-1])
+    return rows
+
+
+def check_default(name, fallback, default):
+    """A directive with a default shows it; a default that is a path depends on the build."""
+    if fallback.startswith("/"):
+        expected = "compiled in"
+    elif fallback:
+        expected = f".Ic {name} {fallback} ;"
+    elif default.startswith("."):
+        return f"default {plain(default)!r}, but the table has none"
+    else:
+        return ""
+    return "" if default == expected else f"default {plain(default)!r}, not {plain(expected)!r}"
+
+
+def compare_directives(rows):
+    described, known = manual_directives(), {}
+    for name, contexts, fallback in rows:
+        before = known.get(name, (set(), ""))
+        known[name] = (before[0] | set(contexts.split()), before[1] or fallback)
+    for name in sorted(set(described) | set(known)):
+        if name not in described:
+            check(name, "is not in postern.conf.5")
+        elif name not in known:
+            check(name, "is in postern.conf.5 only")
+        elif set(described[name][0]) != known[name][0]:
+            check(name, f"contexts {described[name][0]}, not {sorted(known[name][0])}")
+        else:
+            check(name, check_default(name, known[name][1], described[name][1]))
+
+
+def compare(what, described, known):
+    """Two dictionaries, both ways."""
+    for name in sorted(set(described) | set(known)):
+        if name not in described:
+            check(f"{what} {name}", "is not in postern.8")
+        elif name not in known:
+            check(f"{what} {name}", "is in postern.8 only")
+        elif described[name] != known[name]:
+            check(f"{what} {name}", f"{described[name]!r} in postern.8, {known[name]!r} in the program")
+        else:
+            check(f"{what} {name}", "")
+
+
+def compare_options(rows):
+    """Letters, and whether they take a value; of the manual, of the parser and of -h."""
+    known = {letter: bool(value) for letter, value in rows}
+    described = {}
+    for line in section(lines_of("postern.8"), "OPTIONS"):
+        for letter, value in re.findall(r"Fl (\S)(?: (?:Ar|Cm) (\S+))?", line) if line.startswith(".It ") else []:
+            described[letter] = bool(value)
+    compare("option", described, known)
+    run = subprocess.run([BUILD / "postern", "-h"], capture_output=True, text=True)
+    helped = set(re.findall(r"(?:^|,)\s*-(\S)", run.stdout + run.stderr, re.M))
+    check("-h", f"shows {sorted(helped)}" if helped != set(known) else "")
+
+
+def compare_signals(rows):
+    known = {name: (word, acts) for name, word, acts in rows}
+    described = {}
+    for line in section(lines_of("postern.8"), "SIGNALS"):
+        if line.startswith(".It "):
+            word = re.search(r"Fl s Cm (\w+)", line)
+            for name in re.findall(r"SIG[A-Z0-9]+", line):
+                described[name] = (word.group(1) if word else "", "" if "ignored" in line else "acts")
+    compare("signal", described, known)
+
+
+def schemes():
+    """The heads of the list of password schemes."""
+    lines = section(lines_of("postern.conf.5"), "PASSWORD FILE")
+    return [line[4:] for line in lines[lines.index(".Ss Passwords"):lines.index(".Ss Keys")] if line.startswith(".It ")]
+
+
+def blocks(manual):
+    """Each literal block: its line, what its mark says it is, its text."""
+    lines = lines_of(manual)
+    for i, line in enumerate(lines):
+        if line.startswith(".Bd -literal"):
+            mark = re.fullmatch(r'\.\\" example: (\w+)', lines[i - 1])
+            text = "\n".join(lines[i + 1:lines.index(".Ed", i)])
+            yield f"{manual}:{i + 1}", mark and mark.group(1), text.replace("\\e", "\\")
+
+
+def prepare(place):
+    """Folders for an example's files, and what to call them there."""
+    for folder in ("etc", "log", "run"):
+        (place / folder).mkdir()
+    (place / "etc/users").touch(mode=0o600)
+    return [("/etc/postern", place / "etc"), ("/var/log/postern", place / "log"), ("/run", place / "run")]
+
+
+def judge_users(place, text):
+    """What is wrong with an example of a password file."""
+    users = place / "users"
+    users.write_text(text)
+    return subprocess.run([BUILD / "test/manual_table", users], capture_output=True, text=True).stdout
+
+
+def judge_scheme(place, scheme):
+    why = judge_users(place, f"joe:{{{scheme}}}x")
+    return why if "unknown password scheme" in why else ""
+
+
+def load(place, text, moves):
+    """postern -t of an example, with its files in `place`."""
+    for old, new in moves:
+        text = re.sub(rf"(?<![\w.]){old}\b", str(new), text)
+    conf = place / "etc/postern.conf"
+    conf.write_text(text + "\n")
+    run = subprocess.run([BUILD / "postern", "-t", "-q", "-p", place, "-c", conf, "-g", f"auth_helper_path {BUILD};"],
+                         capture_output=True, text=True)
+    wrong = [line for line in run.stderr.splitlines() if "[emerg]" in line]
+    return "\n".join(wrong) or (f"exit status {run.returncode}: {run.stderr}" if run.returncode else "")
+
+
+def load_examples():
+    with tempfile.TemporaryDirectory(prefix="postern-manual-") as name:
+        place = pathlib.Path(name)
+        moves = prepare(place)
+        for where, kind, text in blocks("postern.conf.5"):
+            if kind in FRAMES:
+                check(where, load(place, FRAMES[kind].format(text), moves))
+            elif kind == "users":
+                check(where, judge_users(place, text))
+            elif kind != "none":
+                check(where, "a literal block without a mark that says what it is")
+        for scheme in re.findall(r"[A-Z][A-Z0-9-]+", " ".join(schemes())):
+            check(f"scheme {scheme}", judge_scheme(place, scheme))
+
+
+def main():
+    rows = table()
+    compare_directives(rows["directive"])
+    compare_options(rows["option"])
+    compare_signals(rows["signal"])
+    load_examples()
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+sys.exit(main())
