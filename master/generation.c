@@ -273,21 +273,31 @@ generation_succeed(struct generation *g, struct generation *old)
 	listener_commit(g->conf, old->conf);
 }
 
-void
-generation_retire(struct generation *g, int signal)
+/* Workers that were never ready have no clients, and may deserve another signal. */
+static void
+retire(struct generation *g, int signal, int signal_of_unready)
 {
 	generation_hold(g);     /* the last place to go must not take it along before all were told */
 	g->retired = true;
-	for (unsigned i = 0; i < g->post_count; i++)
-		place_retire(&g->posts[i].place, signal);
+	for (unsigned i = 0; i < g->post_count; i++) {
+		struct place *place = &g->posts[i].place;
+
+		place_retire(place, place->proven ? signal : signal_of_unready);
+	}
 	generation_release(g);
+}
+
+void
+generation_retire(struct generation *g, int signal)
+{
+	retire(g, signal, signal);
 }
 
 void
 generation_discard(struct generation *g, const struct generation *old)
 {
 	listener_rollback(g->conf, old == NULL ? NULL : old->conf);
-	generation_retire(g, SIGKILL);
+	retire(g, SIGQUIT, SIGKILL);
 }
 
 static void

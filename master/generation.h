@@ -66,7 +66,11 @@ struct conf *generation_conf(struct generation *generation);
 /* `old` hands its sockets on to its successor, and is to be retired. */
 void generation_succeed(struct generation *generation, struct generation *old);
 
-/* Ends a generation that was never in force: kills its workers, closes what it opened, goes. `old` as in generation_open(). */
+/*
+ * Ends a generation that was never in force: closes what it opened, kills the workers that
+ * are not ready; the others, which may have clients by now, finish with them. `old` as in
+ * generation_open().
+ */
 void generation_discard(struct generation *generation, const struct generation *old);
 
 /* Signals all workers, and fills their places no more; with the last one it goes, perhaps at once. */

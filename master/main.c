@@ -281,6 +281,8 @@ main(int argc, char **argv)
 	proc_init(argc, argv);
 	if (proc_hold_standard() == -1)
 		return EXIT_FAILURE;
+	/* What others forgot to close is none of ours to keep open, or to hand on. */
+	proc_close_others(STDERR_FILENO + 1, NULL, 0);
 	/* What we create has the mode we give it and is never writable for others. */
 	umask(022);
 	copy = copy_arguments(argc, argv);

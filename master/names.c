@@ -92,6 +92,7 @@ look_all_up(const struct conf *conf, int out)
 {
 	struct record end = { .name = (uint32_t)conf->name_count };
 
+	proc_title("name resolver");
 	proc_default_signals();
 	proc_close_others(STDERR_FILENO + 1, &out, 1);
 	drop_privileges(conf);

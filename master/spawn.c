@@ -80,22 +80,28 @@ complain(struct place *place, const char *what)
 }
 
 static void
+take_ready(struct place *place)
+{
+	if (place->proven || place->retired)
+		return;
+	place->proven = true;
+	place->role->ready(place);
+}
+
+/* A process has one thing to say, once. */
+static void
 take_message(struct place *place, const struct ipc_message *message)
 {
-	switch (message->kind) {
-	case IPC_READY:
-		if (!place->proven && !place->retired) {
-			place->proven = true;
-			place->role->ready(place);
-		}
-		break;
-	case IPC_FAILED:
+	if (place->heard || (message->kind != IPC_READY && message->kind != IPC_FAILED)) {
+		complain(place, "a message that means nothing");
+		return;
+	}
+	place->heard = true;
+	if (message->kind == IPC_READY)
+		take_ready(place);
+	else
 		log_say(LOG_EMERG, "%s %ld cannot start %s", place->role->name, (long)place->pid,
 		    log_errno((int)(message->value & 0xffff)));
-		break;
-	default:
-		complain(place, "a message of unknown kind");
-	}
 }
 
 /* One message a turn and child: no child keeps the master from the others. */
@@ -177,6 +183,7 @@ fill(struct place *place)
 	int ends[2];
 
 	place->started_ms = loop_now_ms(spawn->loop);
+	place->heard = false;
 	place->slot = board_take(spawn->board, place->role->kind, place->generation);
 	if (place->slot == BOARD_NO_SLOT) {
 		errno = EAGAIN;

@@ -46,6 +46,7 @@ struct place {
 	pid_t pid;                      /* 0: nobody there */
 	struct loop_io channel;         /* the master's end */
 	struct loop_timer timer;        /* to fill the place; once it is retired, to kill */
+	bool heard;                     /* its process has said READY, or that it cannot */
 	bool proven;                    /* one of its processes has said READY */
 	bool retired;
 	unsigned quick_deaths;          /* in a row */

@@ -7,4 +7,5 @@ EXTRA_DIST += \
 	test/session/harness.py \
 	test/session/peers.py \
 	test/session/real.py \
-	test/session/test_smoke.py
+	test/session/test_smoke.py \
+	test/session/test_master.py

@@ -213,7 +213,7 @@ START_TEST(nonsense_is_ignored_and_said_once)
 	manner = SPEAK_NONSENSE;
 	open_place(&place);
 	wait_until(&seen->ready, 1);
-	line = strstr(capture_text(), "sent a message of unknown kind, ignored\n");
+	line = strstr(capture_text(), "sent a message that means nothing, ignored\n");
 	ck_assert_ptr_nonnull(line);
 	ck_assert_ptr_null(strstr(line + 1, "sent a message"));
 	end_place(&place);
