@@ -182,9 +182,9 @@ limit(void *data)
 	struct rlimit got;
 
 	(void)data;
-	if (proc_limit(RLIMIT_NOFILE, -1) == -1 || proc_limit(RLIMIT_NOFILE, 100) == -1)
+	if (proc_limit(RLIMIT_CORE, -1) == -1 || proc_limit(RLIMIT_CORE, 0) == -1)
 		return 1;
-	return getrlimit(RLIMIT_NOFILE, &got) == 0 && got.rlim_cur == 100 && got.rlim_max == 100 ? 0 : 2;
+	return getrlimit(RLIMIT_CORE, &got) == 0 && got.rlim_cur == 0 && got.rlim_max == 0 ? 0 : 2;
 }
 
 START_TEST(a_limit_is_set_where_one_is_given)

@@ -238,7 +238,10 @@ END_TEST
 static void
 open_own(void)
 {
-	zone = zone_open(dup(zone_fd(zone)), &zone->spec);
+	struct zone *own = zone_open(dup(zone_fd(zone)), &zone->spec);
+
+	zone_free(&zone);
+	zone = own;
 }
 
 #define CHILDREN 4
