@@ -13,7 +13,7 @@
  * complaints come in the order of the text whoever makes them. Blocks of nginx's other
  * sides become one call without their contents.
  *
- * Pure but for the reader that it is given. Built on: buf, conf_table.
+ * Pure but for the reader that it is given. Built on: buf, conf_lex, conf_table.
  */
 #ifndef POSTERN_MASTER_CONF_TRANSLATE_H
 #define POSTERN_MASTER_CONF_TRANSLATE_H

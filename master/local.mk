@@ -9,6 +9,7 @@ libmaster_a_SOURCES += master/logfile.h master/logfile.c master/listener.h maste
 libmaster_a_SOURCES += master/spawn.h master/spawn.c master/helper.h master/helper.c master/source.h master/source.c
 libmaster_a_SOURCES += master/generation.h master/generation.c master/reload.h master/reload.c master/master.h master/master.c
 libmaster_a_SOURCES += \
+	master/conf_lex.h master/conf_lex.c \
 	master/conf_translate.h master/conf_translate.c \
 	master/conf_table.h master/conf_table.c \
 	master/conf_type.h master/conf_type.c master/conf_type_main.c master/conf_type_log.c \

@@ -24,6 +24,10 @@ FUZZ_TARGETS += test/fuzz/fuzz_log
 test_fuzz_fuzz_log_SOURCES = test/fuzz/fuzz_log.c $(FUZZ_MAIN)
 test_fuzz_fuzz_log_LDADD = libcommon.a $(FUZZ_LIBS)
 
+FUZZ_TARGETS += test/fuzz/fuzz_conf_translate
+test_fuzz_fuzz_conf_translate_SOURCES = test/fuzz/fuzz_conf_translate.c $(FUZZ_MAIN)
+test_fuzz_fuzz_conf_translate_LDADD = libmaster.a libcommon.a $(CONFUSE_LIBS) $(FUZZ_LIBS)
+
 FUZZ_TARGETS += test/fuzz/fuzz_http_parse
 test_fuzz_fuzz_http_parse_SOURCES = test/fuzz/fuzz_http_parse.c $(FUZZ_MAIN)
 test_fuzz_fuzz_http_parse_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)

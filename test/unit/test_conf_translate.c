@@ -6,6 +6,7 @@
 
 #include "common/buf.h"
 #include "common/mem.h"
+#include "master/conf_lex.h"
 #include "test/unit/unit.h"
 
 /* The files that there are; the main file is "/c/main". */
@@ -36,10 +37,13 @@ read_file(void *ctx, const char *path, char **text, size_t *len, const char **st
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		if (strcmp(path, files[i].path) == 0)
 			found = files[i].text;
-	if (found == NULL)
+	if (strncmp(path, "/c/chain", 8) == 0)
+		*text = mem_printf("include chain%d;", atoi(path + 8) + 1);
+	else if (found == NULL)
 		return ENOENT;
-	*len = strlen(found);
-	*text = mem_dup(found, *len + 1);
+	else
+		*text = mem_strdup(found);
+	*len = strlen(*text);
 	return 0;
 }
 
@@ -238,6 +242,33 @@ START_TEST(a_main_file_that_is_missing_has_no_place)
 }
 END_TEST
 
+START_TEST(a_chain_of_includes_ends)
+{
+	char *result = translated("include chain1;", NULL);
+
+	ck_assert_ptr_nonnull(strstr(result, "fault('\"/c/chain32\" is included too deep')"));
+	mem_free(result);
+}
+END_TEST
+
+START_TEST(a_nul_byte_is_no_text)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} texts[] = { { "pid a\0b;", 8 }, { "pid \0;", 6 }, { "\0", 1 }, { "pid 'a\0';", 9 }, { "pid 'a'\0;", 9 }, { "pid \\\0", 6 } };
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct lex lex;
+
+		lex_init(&lex, texts[i].bytes, texts[i].len, false);
+		ck_assert_uint_eq(lex_next(&lex), LEX_FAULT);
+		ck_assert_str_eq(lex.why, "unexpected NUL byte");
+		lex_reset(&lex);
+	}
+}
+END_TEST
+
 /* Whatever is cut off, what is left is either whole or ends in one fault. */
 START_TEST(a_text_cut_anywhere_ends_in_at_most_one_fault)
 {
@@ -265,6 +296,8 @@ conf_translate_suite(void)
 	tcase_add_loop_test(tcase, a_word_may_have_4095_bytes, 0, sizeof(lengths) / sizeof(lengths[0]));
 	tcase_add_test(tcase, the_command_line_is_read_first_and_knows_no_blocks);
 	tcase_add_test(tcase, a_main_file_that_is_missing_has_no_place);
+	tcase_add_test(tcase, a_chain_of_includes_ends);
+	tcase_add_test(tcase, a_nul_byte_is_no_text);
 	tcase_add_test(tcase, a_text_cut_anywhere_ends_in_at_most_one_fault);
 	suite_add_tcase(suite, tcase);
 	return suite;
