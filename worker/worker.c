@@ -145,7 +145,7 @@ drain(struct worker *w)
 		return;
 	log_say(LOG_NOTICE, "gracefully shutting down");
 	w->draining = true;
-	proc_title("postern: worker process is shutting down");
+	proc_title("worker process is shutting down");
 	atomic_store(&w->shift.slot->draining, 1);
 	accept_close(w->accept);
 	if (w->birth->conf->shutdown_timeout > 0) {
@@ -282,7 +282,7 @@ worker_run(const struct worker_birth *birth)
 	struct worker *w = mem_alloc(sizeof(*w));
 
 	w->birth = birth;
-	proc_title("postern: worker process");
+	proc_title("worker process");
 	prepare(w);
 	serve(w);
 	log_say(LOG_NOTICE, "exiting");
