@@ -267,6 +267,11 @@ handover_begin(struct session *s, const struct auth_answer *answer)
 	};
 
 	session_enter(s, PHASE_DIAL);
+	if (target.host == NULL && target.proxy_pass == NULL) {
+		session_log(s, LOG_ERROR, "no backend is named for this user, nor is there a \"proxy_pass\"");
+		give_up(s);
+		return;
+	}
 	upstream_peers_reset(&e->peers);
 	e->next_peer = 0;
 	e->deadline_ms = loop_now_ms(s->shift->loop) + server->timeout;

@@ -8,4 +8,5 @@ EXTRA_DIST += \
 	test/session/peers.py \
 	test/session/real.py \
 	test/session/test_smoke.py \
-	test/session/test_master.py
+	test/session/test_master.py \
+	test/session/test_worker.py
