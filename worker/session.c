@@ -254,7 +254,7 @@ session_start(struct shift *shift, const struct conf_listen *listen, int fd, con
 	s->origin.number = board_next_connection(shift->board);
 	s->origin.context = context;
 	s->origin.debug = shift->conf->debug_connections != NULL &&
-	    !addrset_allows(shift->conf->debug_connections, addr);
+	    addrset_allows(shift->conf->debug_connections, addr);
 	s->client.io.fd = s->backend.io.fd = -1;
 	s->progress_ms = loop_now_ms(shift->loop);
 	seats_take(&shift->seats, SEAT_LOGIN);

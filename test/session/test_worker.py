@@ -2,6 +2,17 @@
 from harness import Wire, eventually
 
 
+def test_debug_connection_lifts_the_level_for_whom_it_names_only(env):
+    postern = env.postern(f"auth_http 127.0.0.1:9; server {{ listen {env.ip()}:2143; protocol imap; }}",
+                          level="error", events=f"debug_connection {env.ip(7)};")
+    for source in env.ip(8), env.ip(7):
+        client = Wire.to((env.ip(), 2143), source)
+        client.expect(b"* OK IMAP4 ready")
+        client.close()
+    postern.wait_log(f"client {env.ip(7)}:.* connected")
+    assert env.ip(8) not in postern.log()
+
+
 def test_a_user_without_any_backend_is_a_temporary_failure(env):
     users = env.write("users", "joe:{PLAIN}secret\n", 0o600)
     postern = env.postern(f"auth_file {users}; server {{ listen {env.ip()}:2143; protocol imap; }}")
