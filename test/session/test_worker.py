@@ -2,6 +2,13 @@
 from harness import Wire, eventually
 
 
+def test_titles(env):
+    postern = env.postern(f"auth_http 127.0.0.1:9; server {{ listen {env.ip()}:2143; protocol imap; }}")
+    pid, = postern.children()
+    with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
+        assert cmdline.read().rstrip(b"\0") == b"postern: worker process"
+
+
 def test_debug_connection_lifts_the_level_for_whom_it_names_only(env):
     postern = env.postern(f"auth_http 127.0.0.1:9; server {{ listen {env.ip()}:2143; protocol imap; }}",
                           level="error", events=f"debug_connection {env.ip(7)};")
