@@ -44,19 +44,45 @@ fail(const struct worker *w, const char *what, int error)
 	exit(EXIT_FATAL);
 }
 
-/* Binds this worker to its CPUs: one each with "auto", else its mask of the list, whose last one repeats. */
+/* The mask of this worker, the last of the list for those that are left; without a mask all CPUs that we may use. */
+static int
+mask_of(const struct conf *conf, unsigned index, cpu_set_t *set)
+{
+	size_t which = index < conf->affinity_count ? index : conf->affinity_count - 1;
+
+	CPU_ZERO(set);
+	if (conf->affinity_count == 0)
+		return sched_getaffinity(0, sizeof(*set), set);
+	for (unsigned cpu = 0; cpu < 1024 && cpu < CPU_SETSIZE; cpu++)
+		if (conf->affinity_masks[which][cpu / 64] >> cpu % 64 & 1)
+			CPU_SET(cpu, set);
+	return 0;
+}
+
+/* Leaves one CPU in the set: workers take turns. */
+static void
+leave_one(cpu_set_t *set, unsigned index)
+{
+	unsigned count = (unsigned)CPU_COUNT(set), seen = 0;
+
+	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, set) && seen++ != index % count)
+			CPU_CLR(cpu, set);
+}
+
 static void
 set_affinity(const struct conf *conf, unsigned index)
 {
 	cpu_set_t set;
-	size_t which = index < conf->affinity_count ? index : conf->affinity_count - 1;
 
-	if (conf->affinity == AFFINITY_NONE || conf->affinity_count == 0)
+	if (conf->affinity == AFFINITY_NONE)
 		return;
-	CPU_ZERO(&set);
-	for (unsigned cpu = 0; cpu < 1024 && cpu < CPU_SETSIZE; cpu++)
-		if (conf->affinity_masks[which][cpu / 64] >> cpu % 64 & 1)
-			CPU_SET(cpu, &set);
+	if (mask_of(conf, index, &set) == -1) {
+		log_say(LOG_ALERT, "sched_getaffinity() failed %s", log_errno(errno));
+		return;
+	}
+	if (conf->affinity == AFFINITY_AUTO)
+		leave_one(&set, index);
 	if (sched_setaffinity(0, sizeof(set), &set) == -1)
 		log_say(LOG_ALERT, "sched_setaffinity() failed %s", log_errno(errno));
 }

@@ -1,5 +1,15 @@
 """What a worker makes of directives that show only while it runs."""
+import os
+
 from harness import Wire, eventually
+
+
+def test_affinity_auto_gives_each_worker_one_cpu(env):
+    allowed = sorted(os.sched_getaffinity(0))
+    postern = env.postern(f"auth_http 127.0.0.1:9; server {{ listen {env.ip()}:2143; protocol imap; }}",
+                          main="worker_cpu_affinity auto;", workers=2)
+    cpus = sorted(cpu for pid in postern.children() for cpu in os.sched_getaffinity(pid))
+    assert cpus == sorted(allowed[i % len(allowed)] for i in range(2)), f"{cpus} of {allowed}"
 
 
 def test_titles(env):
