@@ -120,6 +120,8 @@ static const struct {
 	{ { .kind = REFUSAL_SOURCE, .text = "Go away" }, "NO Go away\r\nb OK completed\r\n" },
 	{ { .kind = REFUSAL_SOURCE, .text = "[ALERT] caf\xc3\xa9\t\x7f\r\na OK in" },
 	    "NO [ALERT] caf\xc3\xa9\r\nb OK completed\r\n" },
+	/* Only a backend's words have the tag already. */
+	{ { .kind = REFUSAL_SOURCE, .text = "a user is unknown" }, "NO a user is unknown\r\nb OK completed\r\n" },
 	{ { .kind = REFUSAL_SOURCE, .text = "" }, WRONG "b OK completed\r\n" },
 	{ { .kind = REFUSAL_SOURCE, .text = "x", .close = true }, "NO x\r\n{close}" },
 	{ { .kind = REFUSAL_BACKEND }, WRONG "b OK completed\r\n" },

@@ -381,13 +381,14 @@ input(struct client *client, struct buf *in, struct buf *out)
 	return i->sasl.method != 0 ? on_response(i, in, out) : on_command(i, in, out);
 }
 
-/* Refuses in others' words: one line of them and no control bytes. A backend's have the tag already. */
+/* Refuses in others' words: one line of them and no control bytes. Those of a backend have the tag already. */
 static void
-refuse_with(const struct imap *i, const char *words, struct buf *out)
+refuse_with(const struct imap *i, const struct refusal *why, struct buf *out)
 {
-	size_t len = strnlen(words, REFUSAL_TEXT_MAX), tag_len = strlen(i->tag);
+	const char *words = why->text;
+	size_t len = strnlen(words, REFUSAL_TEXT_MAX);
 
-	if (strncmp(words, i->tag, tag_len) != 0 || words[tag_len] != ' ')
+	if (why->kind != REFUSAL_BACKEND)
 		buf_printf(out, "%s NO ", i->tag);
 	for (size_t n = 0; n < len && words[n] != '\r' && words[n] != '\n'; n++)
 		if ((unsigned char)words[n] >= ' ' && words[n] != 0x7f)
@@ -404,7 +405,7 @@ refused(struct client *client, const struct refusal *why, struct buf *out)
 	if (why->kind == REFUSAL_UNAVAILABLE || why->kind == REFUSAL_ELSEWHERE)
 		answer(i, out, "NO [UNAVAILABLE] Temporary failure, try again later.");
 	else if (why->kind != REFUSAL_WRONG && why->text != NULL && why->text[0] != '\0')
-		refuse_with(i, why->text, out);
+		refuse_with(i, why, out);
 	else
 		answer(i, out, "NO [AUTHENTICATIONFAILED] Authentication failed.");
 	return why->close ? PROTO_CLOSE : PROTO_AGAIN;
