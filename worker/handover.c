@@ -79,17 +79,31 @@ say_note(struct session *s, enum log_level level)
 }
 
 static void
+strip_controls(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from != '\0'; from++)
+		if ((unsigned char)*from >= ' ' && *from != 0x7f)
+			*to++ = *from;
+	*to = '\0';
+}
+
+/* Its words are for the client only where they do not repeat a password, which may be one the client never had. */
+static void
 refused_by_backend(struct session *s)
 {
 	struct entry *e = s->entry;
 	struct refusal refusal = { .kind = REFUSAL_BACKEND };
 	char *reply = mem_strndup(e->login->reply.len > 0 ? buf_head(&e->login->reply) : "", e->login->reply.len);
+	bool repeats = login_repeats_password(e->login, reply, strlen(reply));
 	char shown[256];
 
 	reply[strcspn(reply, "\r\n")] = '\0';
 	session_log(s, LOG_INFO, "client login failed: \"%s\"",
-	    log_text(shown, sizeof(shown), reply, strlen(reply)));
-	if (session_server(s)->proxy_pass_error_message && reply[0] != '\0')
+	    login_excerpt(e->login, shown, sizeof(shown), reply, strlen(reply)));
+	strip_controls(reply);
+	if (session_server(s)->proxy_pass_error_message && !repeats && reply[0] != '\0')
 		refusal.text = reply;
 	leave_peer(s);
 	dialogue_refuse(s, &refusal);

@@ -7,6 +7,8 @@ EXTRA_DIST += \
 	test/session/harness.py \
 	test/session/peers.py \
 	test/session/real.py \
+	test/session/stage.py \
+	test/session/test_imap.py \
 	test/session/test_smoke.py \
 	test/session/test_master.py \
 	test/session/test_worker.py

@@ -74,7 +74,7 @@ static const struct {
 	{ NULL, NULL, HELLO "*X\r\n", ONCE BAD_LINE "\"*X\"}" },
 	{ NULL, NULL, HELLO "a OK x\ry\r\n", ONCE BAD_LINE "\"a OK x\\x0Dy\"}a OK x\ry\r\n" },
 	{ NULL, NULL, HELLO "a BLAH secret\r\n",
-	    ONCE "{broken upstream sent invalid response: it holds the password}" },
+	    ONCE "{broken upstream sent invalid response: \"not shown: it holds the password\"}" },
 	{ "\xff", NULL, HELLO "a OK in\r\n", "a LOGIN {1}\r\n" BAD_LINE "\"a OK in\"}" },
 	{ NULL, NULL, HELLO "* X {4097}\r\n", ONCE "{broken upstream sent too long response line: \"* X {4097}\"}" },
 	{ NULL, NULL, HELLO "* X {18446744073709551617}\r\n",

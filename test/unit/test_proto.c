@@ -58,9 +58,9 @@ static const struct {
 	const char *line, *pass, *note;
 } lines[] = {
 	{ "a NO no\r", "secret", "upstream sent invalid response: \"a NO no\\x0D\"" },
-	{ "a BAD LOGIN \"u\" \"secret\"?", "secret", "upstream sent invalid response: it holds the password" },
-	{ "a BAD \"a \\\"b\\\\c\"", "a \"b\\c", "upstream sent invalid response: it holds the password" },
-	{ "a BAD a \"b\\c", "a \"b\\c", "upstream sent invalid response: it holds the password" },
+	{ "a BAD LOGIN \"u\" \"secret\"?", "secret", "upstream sent invalid response: \"not shown: it holds the password\"" },
+	{ "a BAD \"a \\\"b\\\\c\"", "a \"b\\c", "upstream sent invalid response: \"not shown: it holds the password\"" },
+	{ "a BAD a \"b\\c", "a \"b\\c", "upstream sent invalid response: \"not shown: it holds the password\"" },
 	{ "a NO secre", "secret", "upstream sent invalid response: \"a NO secre\"" },
 	{ "a NO no", "", "upstream sent invalid response: \"a NO no\"" },
 	{ "a NO no", NULL, "upstream sent invalid response: \"a NO no\"" },

@@ -60,9 +60,11 @@ repeats(const char *line, size_t len, const char *text)
 }
 
 /* Some backends repeat a command that they did not understand, and the password in it. */
-static bool
-holds_password(const char *line, size_t len, const char *pass)
+bool
+login_repeats_password(const struct login *login, const char *line, size_t len)
 {
+	const char *pass = login->task->credentials->pass;
+
 	if (pass == NULL || *pass == '\0')
 		return false;
 	for (; len > 0; line++, len--)
@@ -71,13 +73,19 @@ holds_password(const char *line, size_t len, const char *pass)
 	return false;
 }
 
+const char *
+login_excerpt(const struct login *login, char *out, size_t size, const char *line, size_t len)
+{
+	if (login_repeats_password(login, line, len))
+		return "not shown: it holds the password";
+	return log_text(out, size, line, len);
+}
+
 void
 note_upstream(struct login *login, const char *event, const char *line, size_t len)
 {
 	char excerpt[PROTO_NOTE - 64];
 
-	if (holds_password(line, len, login->task->credentials->pass))
-		note_set(login->note, "upstream sent %s: it holds the password", event);
-	else
-		note_set(login->note, "upstream sent %s: \"%s\"", event, log_text(excerpt, sizeof(excerpt), line, len));
+	note_set(login->note, "upstream sent %s: \"%s\"", event,
+	    login_excerpt(login, excerpt, sizeof(excerpt), line, len));
 }

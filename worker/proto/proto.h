@@ -157,7 +157,16 @@ bool client_count_error(struct client *client);
 /* Composes client->note or login->note. Text of strangers goes through log_text() first. */
 void note_set(char note[PROTO_NOTE], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Composes `upstream sent EVENT: "excerpt of the line"`, without the excerpt should the backend repeat the password. */
+/* Does a backend's line hold the password that it is sent? */
+bool login_repeats_password(const struct login *login, const char *line, size_t len);
+
+/*
+ * What the log may show of a backend's line, like log_text(); words in its place should the
+ * backend repeat the password.
+ */
+const char *login_excerpt(const struct login *login, char *out, size_t size, const char *line, size_t len);
+
+/* Composes `upstream sent EVENT: "excerpt of the line"`. */
 void note_upstream(struct login *login, const char *event, const char *line, size_t len);
 
 #endif

@@ -1,0 +1,592 @@
+"""IMAP before login, and what goes with it to the backend."""
+import re
+import time
+
+from harness import eventually
+from peers import accept
+from stage import SECRET, Counter, Cutter, Stage, b64, check_all, cut_everywhere, listen_to_all, trickle, wait_requests
+
+PLAIN = b64(b"", b"joe", SECRET)
+INVALID = b"BAD invalid command\r\n"
+WRONG = b"NO [AUTHENTICATIONFAILED] Authentication failed.\r\n"
+LATER = b"NO [UNAVAILABLE] Temporary failure, try again later.\r\n"
+
+SERVERS = {
+    "": "imap_auth plain;",
+    "all": "imap_auth plain login cram-md5 external; imap_capabilities IMAP4rev1 IDLE SASL-IR;",
+    "cram": "imap_auth cram-md5;",
+    "external": "imap_auth external;",
+    "small": "imap_client_buffer 1k;",
+    "errors": "max_errors 2;",
+    "commands": "max_commands 3;",
+}
+
+SAID_AND_HEARD = [
+    # capabilities: as configured, then mechanisms, SASL-IR once and last
+    ("", b"a CAPABILITY\r\n", b"* CAPABILITY IMAP4 IMAP4rev1 UIDPLUS AUTH=PLAIN SASL-IR\r\na OK completed\r\n"),
+    ("all", b"a capability\n", b"* CAPABILITY IMAP4rev1 IDLE AUTH=PLAIN AUTH=LOGIN AUTH=CRAM-MD5 AUTH=EXTERNAL SASL-IR\r\n"
+     b"a OK completed\r\n"),
+    ("cram", b"a CAPABILITY\r\n", b"* CAPABILITY IMAP4 IMAP4rev1 UIDPLUS AUTH=CRAM-MD5 SASL-IR\r\na OK completed\r\n"),
+    # every character that RFC 9051 gives to tags, and no other
+    ("", b"!#$&',-./0189:;<=>?@AZ[]^_`az|}~ NOOP\r\na NOOP\r\n",
+     b"!#$&',-./0189:;<=>?@AZ[]^_`az|}~ OK completed\r\na OK completed\r\n"),
+    ("", b"a+b NOOP\r\n", b"* " + INVALID),
+    ("", b"a\xe9 NOOP\r\n", b"* " + INVALID),
+    ("", b"a\x01 NOOP\r\n", b"* " + INVALID),
+    ("", b"a% NOOP\r\na* NOOP\r\na\" NOOP\r\n", 3 * (b"* " + INVALID)),
+    ("", b"\r\na NOOP\r\n", b"* " + INVALID + b"a OK completed\r\n"),
+    # before login
+    ("", b"a LOGOUT\r\nb NOOP\r\n", b"* BYE\r\na OK completed\r\n"),
+    ("", b"a SELECT INBOX\r\nb STARTTLS\r\nc NOOP\r\n", b"a " + INVALID + b"b " + INVALID + b"c OK completed\r\n"),
+    ("", b"a ID NIL\r\nb ID (\"name\" \"x\" \"os\" NIL)\r\n", b"* ID NIL\r\na OK completed\r\n* ID NIL\r\nb OK completed\r\n"),
+    ("", b"a ID (\"name\" {4+}\r\n)\r\n( NIL)\r\n", b"* ID NIL\r\na OK completed\r\n"),
+    ("errors", 5 * b"a ENABLE CONDSTORE\r\n" + b"b NOOP\r\n",
+     5 * b"a BAD ENABLE is possible only after login\r\n" + b"b OK completed\r\n"),
+    # limits
+    ("errors", b"a X\r\nb X\r\nc X\r\nd NOOP\r\n", b"a " + INVALID + b"b " + INVALID),
+    ("commands", b"a NOOP\r\nb NOOP\r\nc NOOP\r\nd NOOP\r\n", b"a OK completed\r\nb OK completed\r\nc OK completed\r\n"),
+    ("commands", 3 * b"a AUTHENTICATE PLAIN\r\n*\r\n" + b"d NOOP\r\n",
+     3 * b"+ \r\na BAD authentication cancelled\r\n"),
+    ("small", b"a NOOP " + 2000 * b" " + b"\r\n", b"a " + INVALID),
+    ("small", b"a LOGIN joe " + SECRET + 2000 * b"x", b"a " + INVALID),
+    ("small", b"a LOGIN joe {2000}\r\n" + b"b NOOP\r\n", b"a " + INVALID),
+    ("small", b"a LOGIN joe {2000+}\r\n" + b"b NOOP\r\n", b"a " + INVALID),
+    ("small", b"a AUTHENTICATE PLAIN\r\n" + 2000 * b"A" + b"\r\nb NOOP\r\n", b"+ \r\na " + INVALID),
+    ("small", b"a ID " + 100000 * b"(", b"a " + INVALID),
+    # what ends a line, and what does not
+    ("", b"a NOOP\nb NOOP\r\n", b"a OK completed\r\nb OK completed\r\n"),
+    ("", b"a NOOP\rb NOOP\r\n", b"a " + INVALID),
+    ("", b"a NO\0OP\r\nb NOOP\r\n", b"a " + INVALID + b"b OK completed\r\n"),
+    ("", b"a NOOP\0\r\nb NOOP\r\n", b"a " + INVALID + b"b OK completed\r\n"),
+    # literals: junk, lengths that wrap, and payloads that look like commands
+    ("", b"a LOGIN {3}x\r\nb NOOP\r\n", b"a " + INVALID + b"b OK completed\r\n"),
+    ("", b"a LOGIN {x}\r\nb LOGIN {}\r\nc LOGIN {-1}\r\nd NOOP\r\n",
+     b"a " + INVALID + b"b " + INVALID + b"c " + INVALID + b"d OK completed\r\n"),
+    ("", b"a LOGIN {4294967299}\r\nb NOOP\r\n", b"a " + INVALID),
+    ("", b"a LOGIN {18446744073709551619+}\r\nabc x\r\nb NOOP\r\n", b"a " + INVALID),
+    ("", b"a SELECT {8+}\r\nb LOGOUT\r\n", b"a " + INVALID),
+    ("", b"a LOGIN joe x {8+}\r\nb LOGOUT\r\n", b"a " + INVALID),
+    ("", b"a LOGIN {0}\r\n x\r\nb NOOP\r\n", b"+ OK\r\na BAD invalid credentials\r\nb OK completed\r\n"),
+    # mechanisms: only listed ones, PLAIN and LOGIN counting as one
+    ("cram", b"a LOGIN joe x\r\nb AUTHENTICATE PLAIN\r\nc AUTHENTICATE LOGIN\r\nd AUTHENTICATE EXTERNAL\r\n",
+     b"a " + INVALID + b"b " + INVALID + b"c " + INVALID + b"d " + INVALID),
+    ("", b"a AUTHENTICATE EXTERNAL " + b64(b"joe") + b"\r\nb AUTHENTICATE CRAM-MD5\r\nc AUTHENTICATE NTLM\r\n",
+     b"a " + INVALID + b"b " + INVALID + b"c " + INVALID),
+    ("", b"a AUTHENTICATE\r\nb AUTHENTICATE \r\nc AUTHENTICATE PLAIN x y\r\n",
+     b"a " + INVALID + b"b " + INVALID + b"c " + INVALID),
+    # cancelling, in each step
+    ("all", b"a AUTHENTICATE PLAIN\r\n*\r\nb AUTHENTICATE LOGIN\r\n*\r\nc AUTHENTICATE LOGIN\r\n" + b64(b"joe") + b"\r\n*\r\n"
+     b"d AUTHENTICATE EXTERNAL\r\n*\r\ne NOOP\r\n",
+     b"+ \r\na BAD authentication cancelled\r\n+ VXNlcm5hbWU6\r\nb BAD authentication cancelled\r\n"
+     b"+ VXNlcm5hbWU6\r\n+ UGFzc3dvcmQ6\r\nc BAD authentication cancelled\r\n"
+     b"+ VXNlcm5hbWU6\r\nd BAD authentication cancelled\r\ne OK completed\r\n"),
+    # base64 that is none: alphabet, padding, what follows the padding, bits behind the end
+    ("", b"a AUTHENTICATE PLAIN !\r\nb AUTHENTICATE PLAIN " + PLAIN + b"=\r\nc AUTHENTICATE PLAIN AGpvZQBz=A==\r\n"
+     b"d AUTHENTICATE PLAIN\r\nAGpvZQB\r\n", b"a " + INVALID + b"b " + INVALID + b"c " + INVALID + b"+ \r\nd " + INVALID),
+    ("", b"a AUTHENTICATE PLAIN\r\nAGpvZQBzB===\r\nb AUTHENTICATE PLAIN\r\nAGpv ZQBz\r\nc AUTHENTICATE PLAIN\r\nAGpvZQBzdG==\r\n",
+     b"+ \r\na " + INVALID + b"+ \r\nb " + INVALID + b"+ \r\nc " + INVALID),
+    # steps of length 0 and 1
+    ("all", b"a AUTHENTICATE PLAIN =\r\nb AUTHENTICATE PLAIN\r\n\r\nc AUTHENTICATE LOGIN\r\n\r\nd AUTHENTICATE CRAM-MD5 =\r\n"
+     b"e AUTHENTICATE EXTERNAL =\r\n",
+     b"a " + INVALID + b"+ \r\nb " + INVALID + b"+ VXNlcm5hbWU6\r\nc BAD invalid credentials\r\nd " + INVALID +
+     b"e BAD invalid credentials\r\n"),
+    ("", b"a AUTHENTICATE PLAIN\r\nA\r\nb NOOP\r\n", b"+ \r\na " + INVALID + b"b OK completed\r\n"),
+    # no user, no separator, no password field
+    ("", b"a AUTHENTICATE PLAIN " + b64(b"", b"", b"x") + b"\r\nb AUTHENTICATE PLAIN " + b64(b"joe") +
+     b"\r\nc AUTHENTICATE PLAIN " + b64(b"", b"joe") + b"\r\nd LOGIN \"\" x\r\n",
+     b"a BAD invalid credentials\r\nb " + INVALID + b"c " + INVALID + b"d BAD invalid credentials\r\n"),
+]
+
+FORBIDDEN = [b"\r", b"\n", b"\0", b"\r\nx SELECT INBOX"]
+
+
+def login_lines(user, password):
+    """Every form in which a client can send these."""
+    def literal(text, plus=b""):
+        return b"{%d%s}\r\n%s" % (len(text), plus, text)
+    return [
+        b"a LOGIN " + literal(user) + b" " + literal(password) + b"\r\n",
+        b"a LOGIN " + literal(user, b"+") + b" " + literal(password, b"+") + b"\r\n",
+        b"a AUTHENTICATE PLAIN " + b64(b"", user, password) + b"\r\n",
+        b"a AUTHENTICATE PLAIN\r\n" + b64(user, user, password) + b"\r\n",
+        b"a AUTHENTICATE LOGIN " + b64(user) + b"\r\n" + b64(password) + b"\r\n",
+        b"a AUTHENTICATE LOGIN\r\n" + b64(user) + b"\r\n" + b64(password) + b"\r\n",
+    ]
+
+
+def test_before_login_every_line_has_its_answer(env):
+    stage = Stage(env, "imap", SERVERS)
+    check_all(stage, SAID_AND_HEARD)
+    stage.untouched()
+    log = stage.postern.log()
+    assert "client sent too many invalid commands" in log and "client sent too many commands" in log
+    assert 'client sent too long command "a LOGIN' in log
+    assert "client sent invalid base64 encoding in AUTH PLAIN command" in log
+
+
+def test_a_refused_line_never_lets_its_literal_run(env):
+    stage = Stage(env, "imap")
+    for line in (b"a X", b"a LOGIN", b"a LOGIN x y", b"a NOOP", b"x", b"", b"a ID (", b"a AUTHENTICATE PLAIN", b"a LOGIN \""):
+        heard = stage.say(line + b" {15+}\r\nz LOGIN joe x\r\nb LOGOUT\r\n")
+        assert b"BYE" not in heard and b"z OK" not in heard and b"b OK" not in heard, (line, heard)
+    stage.untouched()
+
+
+def test_every_form_of_login_asks_the_same(env):
+    stage = Stage(env, "imap", {"": "imap_auth plain login;"})
+    lines = login_lines(b"joe", SECRET)
+    lines += [b"a LOGIN joe " + SECRET + b"\r\n", b"a login \"joe\" \"" + SECRET + b"\"\r\n"]
+    for line in lines:
+        heard = stage.say(line + b"b LOGOUT\r\n")
+        assert heard.endswith(b"a OK backend LOGIN\r\n* BYE backend\r\nb OK bye\r\n"), (line, heard)
+    for request in stage.auth.requests:
+        assert (request["Auth-Method"], request["Auth-User"], request["Auth-Pass"]) == ("plain", "joe", SECRET.decode())
+        assert request["Auth-Protocol"] == "imap" and request["Auth-Login-Attempt"] == "1"
+    assert len(stage.auth.requests) == len(lines)
+    assert [line for line in stage.heard if b"LOGIN" in line] == [b'a LOGIN "joe" "' + SECRET + b'"\r\n'] * len(lines)
+
+
+def test_an_authorization_identity_is_passed_on(env):
+    stage = Stage(env, "imap")
+    stage.say(b"a AUTHENTICATE PLAIN " + b64(b"boss", b"joe", SECRET) + b"\r\n")
+    stage.say(b"a AUTHENTICATE PLAIN " + b64(b"joe", b"joe", SECRET) + b"\r\n")
+    assert [r.get("Auth-Authz") for r in stage.auth.requests] == ["boss", None]
+
+
+def test_cram_md5_and_external_are_asked_with_what_they_have(env):
+    stage = Stage(env, "imap", {"": "imap_auth cram-md5 external;"},
+                  answer=lambda request: accept(env.ip(2), 2000, Auth_User="real joe", Auth_Pass="other"))
+    digest = b"0123456789abcdef0123456789ABCDEF"
+    salts = set()
+    for _ in range(2):
+        client = stage.client()
+        client.send(b"a AUTHENTICATE CRAM-MD5\r\n")
+        challenge = client.line()
+        client.send(b64(b"joe doe " + digest) + b"\r\n")
+        client.expect(b"a OK backend LOGIN")
+        request = stage.auth.requests[-1]
+        assert (request["Auth-Method"], request.decoded("Auth-User"), request["Auth-Pass"]) == \
+            ("cram-md5", b"joe doe", digest.decode())
+        assert challenge == b"+ " + b64(request["Auth-Salt"].encode()) + b"\r\n"
+        assert re.fullmatch(r"<\d+\.\d+@mail\.example\.com>", request["Auth-Salt"])
+        salts.add(request["Auth-Salt"])
+        client.close()
+    assert len(salts) == 2
+    assert stage.say(b"a AUTHENTICATE EXTERNAL " + b64(b"joe") + b"\r\n") == b"a OK backend LOGIN\r\n"
+    assert (stage.auth.requests[-1]["Auth-Method"], stage.auth.requests[-1]["Auth-Pass"]) == ("external", "")
+    assert [line for line in stage.heard if b"LOGIN" in line] == 3 * [b'a LOGIN "real joe" "other"\r\n']
+
+
+def test_a_wrong_cram_md5_response_asks_nobody(env):
+    stage = Stage(env, "imap", {"": "imap_auth cram-md5;"})
+    for response in (b"", b"joe", b"joe ", b"joe 0123", b"joe" + 32 * b"0", b" " + 32 * b"0", b"joe " + 32 * b"g", b"joe " + 33 * b"0"):
+        heard = stage.say(b"a AUTHENTICATE CRAM-MD5\r\n" + b64(response) + b"\r\nb NOOP\r\n").split(b"\r\n")
+        assert heard[1].startswith(b"a BAD ") and heard[2] == b"b OK completed", (response, heard)
+    stage.untouched()
+    assert "client sent invalid CRAM-MD5 hash" in stage.postern.log()
+
+
+def test_lines_never_come_out_of_credentials(env):
+    stage = Stage(env, "imap", {"": "imap_auth plain login cram-md5 external; max_errors 100;"})
+    for bad in FORBIDDEN:
+        for user, password in ((b"jo" + bad + b"e", b"x"), (b"joe", b"x" + bad + b"y"), (bad, b"x"), (b"joe", bad)):
+            for line in login_lines(user, password):
+                if b"\0" in bad and b"PLAIN" in line:
+                    continue        # a separator there; see below
+                heard = stage.say(line + b"\r\nb NOOP\r\n")
+                assert b"a BAD invalid credentials\r\n" in heard and b"b OK completed" in heard, (line, heard)
+    digest = 32 * b"0"
+    for line in (b"a AUTHENTICATE CRAM-MD5\r\n" + b64(b"jo\ne " + digest), b"a AUTHENTICATE EXTERNAL " + b64(b"jo\re"),
+                 b"a AUTHENTICATE PLAIN " + b64(b"", b"joe", b"x", b"y"),
+                 b"a AUTHENTICATE PLAIN " + b64(b"bo\nss", b"joe", b"x")):
+        assert b"a BAD invalid credentials\r\n" in stage.say(line + b"\r\n"), line
+    stage.untouched()
+    assert all(re.match(r"\d{4}/\d\d/\d\d ", line) for line in stage.postern.log().splitlines())
+
+
+def test_credentials_of_the_auth_server_hold_no_lines_either(env):
+    def answer(request):
+        bad = {"cr": b"a\rb", "nul": b"a\0b", "tab": b"a\tb"}[request["Auth-User"]]
+        return (b"HTTP/1.1 200 OK\r\nAuth-Status: OK\r\nAuth-Server: %s\r\nAuth-Port: 2000\r\nAuth-Pass: %s\r\n"
+                b"Content-Length: 0\r\n\r\n" % (env.ip(2).encode(), bad))
+    stage = Stage(env, "imap", answer=answer)
+    assert stage.say(b"a LOGIN cr x\r\n") == b"a " + LATER
+    assert stage.say(b"a LOGIN nul x\r\n") == b"a " + LATER
+    assert stage.backend.accepted == 0
+
+
+# What the backend offers, what the client logs in with, and what the backend is to hear.
+TO_THE_BACKEND = [
+    (b"", b"joe", b"x", [b'a LOGIN "joe" "x"\r\n']),
+    (b"", b'j"o\\e d', b"100% {5}*(", [b'a LOGIN "j\\"o\\\\e d" "100% {5}*("\r\n']),
+    (b"", b"joe", b"", [b'a LOGIN "joe" ""\r\n']),
+    (b"", "jörg".encode(), b"x", [b"a LOGIN {5}\r\n", "jörg".encode() + b' "x"\r\n']),
+    (b"", b"joe", b"\xff\xfe", [b'a LOGIN "joe" {2}\r\n', b"\xff\xfe\r\n"]),
+    (b"", b"\xe9", b"\xff\xfe", [b"a LOGIN {1}\r\n", b"\xe9 {2}\r\n", b"\xff\xfe\r\n"]),
+    (b"LITERAL+", b"\xe9", b"\xff\xfe", [b"a LOGIN {1+}\r\n", b"\xe9 {2+}\r\n", b"\xff\xfe\r\n"]),
+    (b"LITERAL-", b"\xe9", b"\xff\xfe", [b"a LOGIN {1+}\r\n", b"\xe9 {2+}\r\n", b"\xff\xfe\r\n"]),
+    (b"LITERAL-", b"joe", 1300 * b"\xc3\xa4\xc3", [b'a LOGIN "joe" {3900+}\r\n', 1300 * b"\xc3\xa4\xc3" + b"\r\n"]),
+    (b"LITERAL-", b"joe", 4097 * b"\xe4", [b'a LOGIN "joe" {4097}\r\n', 4097 * b"\xe4" + b"\r\n"]),
+    (b"", b"joe", b"\x01\x7f\t", [b'a LOGIN "joe" "\x01\x7f\t"\r\n']),
+]
+
+
+def test_credentials_reach_the_backend_byte_for_byte(env):
+    """Quoted, or as literals; one is sent before it is invited only where the backend said LITERAL+ or LITERAL-."""
+    heard, case = [], []
+
+    def backend(wire):
+        offered = case[0]
+        wire.send(b"* OK [CAPABILITY IMAP4rev1 " + offered + b"] hello\r\n")
+        lines = []
+        while True:
+            lines.append(wire.line())
+            literal = re.search(rb"\{(\d+)\}\r\n$", lines[-1]) if not lines[-1].startswith(b"a LOGIN \"j") or \
+                b"100%" not in lines[-1] else None
+            if literal:
+                assert wire.held == b""     # it waits
+                wire.send(b"+ go on\r\n")
+            elif not re.search(rb"\{(\d+)\+\}\r\n$", lines[-1]):
+                break
+        heard.append(lines)
+        wire.send(b"a OK in\r\n")
+
+    stage = Stage(env, "imap", {"": "imap_client_buffer 16k;"}, backend=backend)
+    for offered, user, password, wanted in TO_THE_BACKEND:
+        case[:] = [offered]
+        assert stage.say(b"a AUTHENTICATE PLAIN " + b64(b"", user, password) + b"\r\n") == b"a OK in\r\n"
+        assert heard[-1] == wanted, f"wanted {wanted}, heard {heard[-1]}"
+        request = stage.auth.requests[-1]
+        assert (request.decoded("Auth-User"), request.decoded("Auth-Pass")) == (user, password)
+    stage.backend.check()
+
+
+def test_untagged_lines_before_the_ok_are_passed_on(env):
+    untagged = b"* CAPABILITY IMAP4rev1 IDLE\r\n* 3 EXISTS\r\n* OK [ALERT] {3}\r\n* LIST () \"/\" {4}\r\na OK\r\n"
+
+    def backend(wire):
+        wire.send(b"* OK hello\r\n* OK more\r\n")
+        tag = wire.line().split()[0]
+        wire.send(untagged + tag + b" OK [READ-WRITE] in\r\n* 4 EXISTS\r\n")
+        wire.send(wire.rest())
+    stage = Stage(env, "imap", backend=backend)
+    heard = stage.say(b"tag.1 LOGIN joe x\r\nb ECHO\r\n")
+    assert heard == b"* OK more\r\n" + untagged + b"tag.1 OK [READ-WRITE] in\r\n* 4 EXISTS\r\nb ECHO\r\n", heard
+
+
+def test_what_follows_the_login_reaches_the_backend_once_and_in_order(env):
+    payload = b"".join(b"b%d NOOP\r\n" % i for i in range(20000))
+    got = []
+
+    def backend(wire):
+        wire.send(b"* OK hello\r\n")
+        wire.line()
+        wire.send(b"a OK in\r\n" + payload)
+        got.append(wire.rest())
+    stage = Stage(env, "imap", {"": "", "small": "imap_client_buffer 200; proxy_buffer 100;"}, backend=backend)
+    for server in ("", "small"):
+        for login in (b"a LOGIN joe x\r\n", b"a AUTHENTICATE PLAIN\r\n" + PLAIN + b"\r\n", b"a LOGIN {3}\r\njoe {1}\r\nx\r\n"):
+            client = stage.client(server)
+            client.send(b"0 NOOP\r\n" + login + payload)
+            client.finish()
+            heard = client.rest()
+            assert heard.startswith(b"0 OK completed\r\n") and heard.endswith(b"a OK in\r\n" + payload), heard[:200]
+            eventually(lambda: got, "the end of the backend")
+            assert got.pop() == payload
+
+
+def test_a_login_is_the_same_wherever_the_client_cuts_it(env):
+    stage = Stage(env, "imap", {"": "imap_auth plain login;"})
+    bye = b"* BYE backend\r\nz OK bye\r\n"
+    for said, heard in (
+            (b"a CAPABILITY\r\nb LOGIN {3}\r\njoe \"x y\"\r\nc NOOP\r\nz LOGOUT\r\n",
+             b"* CAPABILITY IMAP4 IMAP4rev1 UIDPLUS AUTH=PLAIN AUTH=LOGIN SASL-IR\r\na OK completed\r\n+ OK\r\n"
+             b"b OK backend LOGIN\r\nc OK backend NOOP\r\n" + bye),
+            (b"a X {0}\r\nb AUTHENTICATE LOGIN\r\nam9l\r\neA==\r\nc NOOP\r\nz LOGOUT\r\n",
+             b"a " + INVALID + b"+ VXNlcm5hbWU6\r\n+ UGFzc3dvcmQ6\r\nb OK backend LOGIN\r\nc OK backend NOOP\r\n" + bye)):
+        for cut, got in enumerate(cut_everywhere(stage, said)):
+            assert got == heard, f"cut at {cut}: {got!r}"
+
+
+def test_a_login_is_the_same_wherever_the_backend_cuts_it(env):
+    counter = Counter()
+    pieces = [b"* OK hi\r\n", b"+ 1\r\n", b"+\r\n", b"* X {5}\r\nb OK\n\r\n", b"b OK in\r\n* 1 EXISTS\r\n", b"c OK\r\n"]
+    whole = b"".join(pieces)
+
+    def backend(wire):
+        out = Cutter(wire, counter.next() % (len(whole) + 1))
+        out.send(pieces[0])
+        wire.expect(b"b LOGIN {2}")
+        out.send(pieces[1])
+        wire.expect("é {2}".encode())
+        out.send(pieces[2])
+        wire.expect("é".encode())
+        out.send(pieces[3] + pieces[4])
+        wire.expect(b"c NOOP")
+        out.send(pieces[5])
+        wire.rest()
+    stage = Stage(env, "imap", backend=backend)
+    clients = [stage.client() for _ in range(len(whole) + 1)]
+    for client in clients:
+        client.send(b"b AUTHENTICATE PLAIN " + b64(b"", "é".encode(), "é".encode()) + b"\r\nc NOOP\r\n")
+        client.finish()
+    for got in listen_to_all(clients):
+        assert got == pieces[3] + pieces[4] + pieces[5], got
+    stage.backend.check()
+
+
+def test_a_half_close_before_the_verdict_is_no_leaving(env):
+    stage = Stage(env, "imap")
+    stage.auth.delay = 0.3
+    assert stage.say(b"a LOGIN joe x\r\nb NOOP\r\n") == b"a OK backend LOGIN\r\nb OK backend NOOP\r\n"
+    assert stage.say(b"a NOOP\r\nb LOG") == b"a OK completed\r\n"
+    assert stage.say(b"") == b""
+
+
+def test_a_half_close_after_login_waits_for_the_backend(env):
+    def backend(wire):
+        wire.send(b"* OK hello\r\n")
+        wire.line()
+        wire.send(b"a OK in\r\n")
+        asked = wire.rest()
+        time.sleep(0.2)
+        wire.send(b"you said " + asked)
+    stage = Stage(env, "imap", backend=backend)
+    client = stage.client()
+    client.send(b"a LOGIN joe x\r\n")
+    client.expect(b"a OK in")
+    client.send(b"b FETCH\r\n")
+    client.finish()
+    client.expect(b"you said b FETCH")
+    client.expect_end()
+
+
+def test_a_disconnect_in_each_step_leaves_nothing(env):
+    stage = Stage(env, "imap", {"": "imap_auth plain login cram-md5;"})
+    for said in (b"", b"a", b"a LOGIN", b"a LOGIN {3}\r\n", b"a LOGIN {3}\r\njo", b"a AUTHENTICATE PLAIN\r\n",
+                 b"a AUTHENTICATE LOGIN\r\nam9l\r\n", b"a AUTHENTICATE CRAM-MD5\r\n"):
+        client = stage.client()
+        client.send(said)
+        client.reset()
+        assert stage.say(said) is not None
+    assert stage.say(b"a LOGIN joe x\r\n") == b"a OK backend LOGIN\r\n"
+    assert len(stage.auth.requests) == 1
+
+
+def test_silence_trickle_and_commands_all_end_at_the_timeout(env):
+    bye = b"* BYE Idle for too long, closing connection\r\n"
+    stage = Stage(env, "imap", {"": "timeout 1s; max_errors 1000;", "cram": "timeout 1s; imap_auth cram-md5;"})
+    silent = [stage.client(), stage.client("cram"), stage.client()]
+    silent[2].send(b"a AUTHENTICATE PLAIN\r\n")
+    assert trickle(stage.client(), b"x") == bye
+    assert trickle(stage.client(), b"a NOOP\r\n", 0.01).endswith(b"a OK completed\r\n" + bye)
+    assert silent[0].rest() == bye and silent[1].rest() == bye and silent[2].rest() == b"+ \r\n" + bye
+    stage.postern.wait_log("client timed out", 5)
+
+
+def test_the_clock_stands_while_others_have_the_turn(env):
+    stage = Stage(env, "imap", {"": "timeout 1s;"})
+    stage.auth.delay = 1.5
+    assert stage.say(b"a LOGIN joe x\r\nb NOOP\r\n") == b"a OK backend LOGIN\r\nb OK backend NOOP\r\n"
+
+
+def test_the_silence_of_a_backend_ends_at_the_timeout(env):
+    def backend(wire):
+        user = stage.auth.requests[-1]["Auth-User"]
+        wire.send({"one": b"", "two": b"* OK hel", "three": b"* OK hello\r\n"}[user])
+        wire.rest()
+    stage = Stage(env, "imap", {"": "timeout 1s;"}, backend=backend)
+    for user in (b"one", b"two", b"three"):
+        client = stage.client()
+        client.send(b"a LOGIN " + user + b" x\r\nb LOGOUT\r\n")
+        assert client.rest() == b"a " + LATER + b"* BYE\r\nb OK completed\r\n"
+    stage.postern.wait_log("upstream timed out", 3)
+
+
+def test_shutdown_says_bye_before_login_and_after(env):
+    bye = b"* BYE [UNAVAILABLE] Server shutting down, try again\r\n"
+    stage = Stage(env, "imap")
+    fresh, half, inside = stage.client(), stage.client(), stage.client()
+    half.send(b"a AUTHENTICATE PLAIN\r\n")
+    half.expect(b"+ ")
+    inside.send(b"a LOGIN joe x\r\n")
+    inside.expect(b"a OK backend LOGIN")
+    time.sleep(1.2)         # of the backend's silence: then no message can be in the middle
+    stage.postern.kill(15)
+    assert [fresh.rest(), half.rest(), inside.rest()] == [bye, bye, bye]
+
+
+def test_shutdown_says_nothing_in_the_middle_of_a_line(env):
+    def backend(wire):
+        wire.send(b"* OK hello\r\n")
+        wire.line()
+        wire.send(b"a OK in\r\n* 1 FETCH (BODY[] {1000}\r\nFrom: x\r\nTo:")
+        wire.rest()
+    stage = Stage(env, "imap", backend=backend)
+    client = stage.client()
+    client.send(b"a LOGIN joe x\r\n")
+    client.expect(b"a OK in", b"* 1 FETCH (BODY[] {1000}", b"From: x")
+    assert client.take(3) == b"To:"
+    time.sleep(1.2)
+    stage.postern.kill(15)
+    client.expect_end()
+
+
+REFUSALS = {
+    "no": b" NO [AUTHENTICATIONFAILED] not you\r\n", "bad": b" BAD what\r\n",
+    "busy": b" NO [UNAVAILABLE] not now\r\n", "esc": b" NO \x1b[31mred\x7f\r\n",
+}
+
+
+def refusing_backend():
+    """Says no to users by name, echoes the password of `echo`, lets `joe` in."""
+    def backend(wire):
+        wire.send(b"* OK hello\r\n")
+        line = wire.line()
+        if not line:
+            return
+        tag, user = line.split()[0], line.split(b'"')[1].decode()
+        if user == "echo":
+            wire.send(tag + b" NO wrong: " + line)
+        elif user in REFUSALS:
+            wire.send(b"* OK wait\r\n" + tag + REFUSALS[user])
+        else:
+            wire.send(tag + b" OK in\r\n")
+        wire.rest()
+    return backend
+
+
+def test_a_refusal_of_the_backend_leaves_the_session_open(env):
+    stage = Stage(env, "imap", {"off": "", "on": "proxy_pass_error_message on;"}, backend=refusing_backend())
+    said = b"a LOGIN no x\r\nb LOGIN bad x\r\nc LOGIN busy x\r\nd NOOP\r\ne LOGIN joe x\r\n"
+    assert stage.say(said, "off") == b"a " + WRONG + b"b " + WRONG + b"c " + LATER + b"d OK completed\r\ne OK in\r\n"
+    assert stage.say(said, "on") == (b"a NO [AUTHENTICATIONFAILED] not you\r\nb BAD what\r\nc " + LATER +
+                                     b"d OK completed\r\ne OK in\r\n")
+    assert stage.say(b"a LOGIN esc x\r\n", "on") == b"a NO [31mred\r\n"
+    assert [r["Auth-Login-Attempt"] for r in stage.auth.requests] == ["1", "2", "3", "4"] * 2 + ["1"]
+    stage.postern.wait_log(r'client login failed: "a NO \[AUTHENTICATIONFAILED\] not you".*login: "no", upstream: ', 2)
+
+
+def test_a_backend_that_repeats_the_password_is_not_quoted(env):
+    """Neither in the log nor to the client, who may not know the one that the auth server gave."""
+    stage = Stage(env, "imap", {"off": "", "on": "proxy_pass_error_message on;"}, backend=refusing_backend())
+    assert stage.say(b"a LOGIN echo " + SECRET + b"\r\n", "off") == b"a " + WRONG
+    assert stage.say(b"a LOGIN echo " + SECRET + b"\r\n", "on") == b"a " + WRONG
+    stage.postern.wait_log("client login failed", 2)
+
+
+def test_a_refusal_of_the_auth_server_closes_unless_it_says_wait(env):
+    def answer(request):
+        user = request["Auth-User"]
+        if user == "joe":
+            return stage.yes
+        if user == "again":
+            return {"Auth-Status": "Not yet", "Auth-Wait": 1}
+        return {"Auth-Status": "Go away"}
+    stage = Stage(env, "imap", answer=answer)
+    assert stage.say(b"a LOGIN x x\r\nb NOOP\r\n") == b"a NO Go away\r\n"
+    client = stage.client()
+    client.send(b"a LOGIN again x\r\nb NOOP\r\nc LOGIN joe x\r\n")
+    client.quiet(0.4)
+    client.expect(b"a NO Not yet", b"b OK completed", b"c OK backend LOGIN")
+    assert [r["Auth-Login-Attempt"] for r in stage.auth.requests] == ["1", "1", "2"]
+    stage.postern.wait_log('client login failed: "Go away" while in http auth state, client: .*, login: "x"')
+
+
+def test_words_of_the_auth_server_that_begin_like_the_tag_are_still_words(env):
+    stage = Stage(env, "imap", answer={"Auth-Status": "Invalid login or password"})
+    assert stage.say(b"Invalid LOGIN joe x\r\n") == b"Invalid NO Invalid login or password\r\n"
+
+
+def test_leaving_during_the_wait_is_answered_at_once(env):
+    stage = Stage(env, "imap", answer={"Auth-Status": "No", "Auth-Wait": 600})
+    client = stage.client()
+    client.send(b"a LOGIN joe x\r\n")
+    wait_requests(stage, 1)
+    client.quiet(0.2)
+    client.finish()
+    assert client.rest() == b"a NO No\r\n"
+
+
+def test_an_auth_server_that_cannot_answer_leaves_the_session_open(env):
+    answers = [b"HTTP/1.1 500 no\r\nAuth-Status: OK\r\n\r\n", b"rubbish\r\n\r\n", None,
+               b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nAuth-Status: OK\r\nAuth-Status: OK\r\n\r\n"]
+
+    def answer(request):
+        return answers[int(request["Auth-User"])]
+    stage = Stage(env, "imap", answer=answer)
+    stage.auth.keep_alive = False
+    said = b"".join(b"%d LOGIN %d x\r\n" % (i, i) for i in range(len(answers)))
+    heard = stage.say(said + b"z NOOP\r\n")
+    assert heard == b"".join(b"%d " % i + LATER for i in range(len(answers))) + b"z OK completed\r\n", heard
+    assert stage.backend.accepted == 0
+
+
+# What a backend says first, and then to LOGIN (None: closes); each is a temporary failure.
+BROKEN = [
+    (b"* BYE too busy\r\n", None), (b"* PREAUTH in\r\n", None), (b"rubbish\r\n", None), (b"+OK pop3\r\n", None), (b"", None),
+    (b"* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] x\r\n", None), (b"* OK " + 9000 * b"x", None), (b"* OK \0\r\n", None),
+    (b"* OK x\r\n", None), (b"* OK x\r\n", b"b OK not your tag\r\n"), (b"* OK x\r\n", b"a MAYBE\r\n"),
+    (b"* OK x\r\n", b"* BYE\r\n"), (b"* OK x\r\n", b"a O"), (b"* OK x\r\n", 3000 * b"* X\r\n"),
+    (b"* OK x\r\n", b"* X {18446744073709551615}\r\n"), (b"* OK x\r\n", b"+ go on\r\n"),
+]
+
+
+def test_a_broken_backend_is_a_temporary_failure(env):
+    def backend(wire):
+        first, then = BROKEN[int(stage.auth.requests[-1]["Auth-User"])]
+        wire.send(first)
+        if then is not None and wire.line():
+            wire.send(then)
+    stage = Stage(env, "imap", backend=backend)
+    for i in range(len(BROKEN)):
+        heard = stage.say(b"a LOGIN %d x\r\nb NOOP\r\n" % i)
+        assert heard == b"a " + LATER + b"b OK completed\r\n", (BROKEN[i], heard)
+
+
+def test_a_backend_that_is_not_there_is_a_temporary_failure(env):
+    stage = Stage(env, "imap", answer=accept(env.ip(2), 2001))
+    assert stage.say(b"a LOGIN joe x\r\nb NOOP\r\n") == b"a " + LATER + b"b OK completed\r\n"
+    stage.postern.wait_log(r"connect\(\) failed \(111: Connection refused\) while connecting to upstream, client: .*"
+                           rf"upstream: {re.escape(env.ip(2))}:2001")
+
+
+def memory(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1)) * 1024
+
+
+def test_memory_before_login_stays_bounded(env):
+    stage = Stage(env, "imap", {"": "max_commands 1000000; max_errors 1000000;"}, level="info")
+    worker = stage.postern.children()[0]
+    client = stage.client()
+    before = None
+    for said in (b"a AUTHENTICATE PLAIN\r\n*\r\n", b"a ID (\"a\" \"b\")\r\n", b"a X\r\n", b"a LOGIN {3}\r\na\0b x\r\n"):
+        for _ in range(5):
+            client.send(1000 * said + b"z NOOP\r\n")
+            while client.line() != b"z OK completed\r\n":
+                pass
+            before = before or memory(worker)
+    assert memory(worker) - before < 2 << 20
+
+
+def test_a_client_that_does_not_read_is_not_read_from(env):
+    stage = Stage(env, "imap", {"": "max_commands 100000000;"}, level="info")
+    client = stage.client()
+    client.sock.settimeout(0.5)
+    sent, piece = 0, 5000 * b"a NOOP\r\n"
+    try:
+        while sent < 100 << 20:
+            sent += client.sock.send(piece[sent % 8:])
+        raise AssertionError("it took 100 MB whose answers nobody read")
+    except TimeoutError:
+        pass
+    client.sock.settimeout(20)
+    whole = (sent + 7) // 8
+    answers = 0
+    while answers < sent // 8:
+        assert client.line() == b"a OK completed\r\n"
+        answers += 1
+    client.send(piece[sent % 8:][:whole * 8 - sent] + b"b LOGOUT\r\n")
+    heard = client.rest()
+    assert heard == (whole - answers) * b"a OK completed\r\n" + b"* BYE\r\nb OK completed\r\n"
