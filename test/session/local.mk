@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	test/session/real.py \
 	test/session/stage.py \
 	test/session/test_imap.py \
+	test/session/test_pop3.py \
 	test/session/test_smoke.py \
 	test/session/test_master.py \
 	test/session/test_worker.py
