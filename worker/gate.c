@@ -49,12 +49,12 @@ backend_gone(struct session *s)
 	session_goodbye(s, GOODBYE_FAILED);
 }
 
-/* Moves bytes between sockets and buffers. 1: some arrived; 0: none now; -1: the session is over. */
+/* Moves bytes between sockets and buffers. 1: some did; 0: none can now; -1: the session is over. */
 static int
 exchange(struct session *s)
 {
 	struct entry *e = s->entry;
-	size_t size = SHIFT_SCRATCH;
+	size_t size = SHIFT_SCRATCH, held = e->out.len + e->backend_out.len;
 	int up, down;
 
 	if (entry_flush(&s->client, &e->out) == -1 || entry_flush(&s->backend, &e->backend_out) == -1) {
@@ -68,7 +68,8 @@ exchange(struct session *s)
 		session_end(s);
 		return -1;
 	}
-	return up == 1 || down == 1;
+	/* What was sent has made room: the gate may have waited for it, and no event would tell. */
+	return up == 1 || down == 1 || e->out.len + e->backend_out.len < held;
 }
 
 /* Nothing moves any more: is that because somebody has left? */
@@ -79,7 +80,7 @@ look_for_end(struct session *s)
 
 	if (s->backend.eof && e->out.len == 0)
 		backend_gone(s);
-	else if (s->client.eof && smtp_gate_client_turn(e->gate))
+	else if (s->client.eof && e->out.len == 0 && smtp_gate_client_turn(e->gate))
 		session_end(s);
 }
 

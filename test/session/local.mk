@@ -12,4 +12,5 @@ EXTRA_DIST += \
 	test/session/test_pop3.py \
 	test/session/test_smoke.py \
 	test/session/test_master.py \
-	test/session/test_worker.py
+	test/session/test_worker.py \
+	test/session/test_gate.py
