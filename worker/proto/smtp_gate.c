@@ -15,17 +15,15 @@
 
 enum gate_state {
 	AT_COMMAND,             /* nothing is under way */
-	AT_ASKING,              /* about a recipient: the source has the turn */
-	AT_MAIL, AT_RCPT,       /* here to AT_RSET: the backend has it */
-	AT_DATA,
-	AT_TEXT_END,            /* what it says of the whole message */
-	AT_PROBE,               /* will it count a chunk's bytes? */
-	AT_CHUNK_END,           /* what it says of the chunk */
-	AT_RSET,                /* or NOOP, or HELO, which is RSET to it; or QUIT */
-	AT_NOOP, AT_HELLO, AT_QUIT,
-	AT_GOODBYE,             /* it speaks unasked */
-	AT_BODY,                /* the client has it: its bytes pass, or are discarded */
+	AT_ASKING,              /* the source is asked about a recipient */
+	AT_BODY,                /* message bytes pass, or are discarded */
 	AT_CLOSED,
+	/* The backend has the turn: */
+	AT_MAIL, AT_RCPT, AT_DATA, AT_RSET, AT_NOOP, AT_QUIT,
+	AT_HELLO,               /* which is RSET to it */
+	AT_PROBE,               /* an empty chunk: would it count the bytes of one? */
+	AT_TEXT_END, AT_CHUNK_END,      /* what does it say of the bytes? */
+	AT_GOODBYE,             /* it speaks unasked */
 };
 
 /* The four queues of a step. */
@@ -225,7 +223,7 @@ on_bdat(struct smtp_gate *g, const struct line *line, const struct line *args)
 static enum gate_verdict
 on_simple(struct smtp_gate *g, const struct line *line, const struct line *args)
 {
-	static const enum gate_state states[] = {
+	static const enum gate_state next[] = {
 		[SMTP_DATA] = AT_DATA,
 		[SMTP_RSET] = AT_RSET,
 		[SMTP_NOOP] = AT_NOOP,
@@ -234,7 +232,7 @@ on_simple(struct smtp_gate *g, const struct line *line, const struct line *args)
 	struct line rest;
 
 	(void)args;
-	return pass(g, line->text, line->len, states[smtp_command(line, &rest)]);
+	return pass(g, line->text, line->len, next[smtp_command(line, &rest)]);
 }
 
 static enum gate_verdict
