@@ -66,15 +66,16 @@ static int
 judge_users(const char *path)
 {
 	FILE *file = fopen(path, "r");
-	char *text = mem_alloc(FILE_MAX);
 	struct passwdfile *table;
 	const char *why;
 	unsigned line;
+	char *text;
 
 	if (file == NULL) {
 		perror(path);
 		return EXIT_FAILURE;
 	}
+	text = mem_alloc(FILE_MAX);
 	why = passwdfile_new(&table, text, fread(text, 1, FILE_MAX, file), &line);
 	fclose(file);
 	passwdfile_free(&table);
