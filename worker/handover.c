@@ -97,13 +97,15 @@ refused_by_backend(struct session *s)
 	struct refusal refusal = { .kind = REFUSAL_BACKEND };
 	char *reply = mem_strndup(e->login->reply.len > 0 ? buf_head(&e->login->reply) : "", e->login->reply.len);
 	bool repeats = login_repeats_password(e->login, reply, strlen(reply));
+	/* An answer to MAIL is about the mail: what its sender does next depends on the code. */
+	bool passed = session_server(s)->proxy_pass_error_message || e->client->credentials.method == METHOD_NONE;
 	char shown[256];
 
 	reply[strcspn(reply, "\r\n")] = '\0';
 	session_log(s, LOG_INFO, "client login failed: \"%s\"",
 	    login_excerpt(e->login, shown, sizeof(shown), reply, strlen(reply)));
 	strip_controls(reply);
-	if (session_server(s)->proxy_pass_error_message && !repeats && reply[0] != '\0')
+	if (passed && !repeats && reply[0] != '\0')
 		refusal.text = reply;
 	leave_peer(s);
 	dialogue_refuse(s, &refusal);

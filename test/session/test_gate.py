@@ -47,3 +47,17 @@ def test_a_large_message_gets_through_to_a_backend_that_reads_late(env):
     client.expect_end()
     sender.join()
     assert got == [text, b"QUIT\r\n"]
+
+
+def test_a_refused_sender_gets_the_backends_words(env):
+    """The backend refuses MAIL when it is said again; the client hears that in answer to its RCPT, and may go on."""
+    def backend(wire):
+        wire.send(b"220 backend\r\n")
+        for answer in b"250 EHLO", b"552 5.3.4 too large":
+            wire.line()
+            wire.send(answer + b"\r\n")
+        wire.rest()
+
+    client = place(env, backend)
+    client.send(b"MAIL FROM:<a@example> SIZE=9\r\nRCPT TO:<b@example>\r\nRSET\r\n")
+    client.expect(b"250 2.0.0 OK", b"552 5.3.4 too large", b"250 2.0.0 OK")
