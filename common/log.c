@@ -197,6 +197,21 @@ line_begin(struct line *line, const struct log *log, enum log_level level, const
 		line_printf(line, "*%llu ", (unsigned long long)origin->number);
 }
 
+/* The server may have come back under the same path since the socket was connected. */
+static bool
+reconnects(const struct log_target *target)
+{
+	struct sockaddr_storage sa;
+	socklen_t len;
+
+	if (errno != ECONNREFUSED && errno != ECONNRESET && errno != ENOTCONN && errno != EDESTADDRREQ)
+		return false;
+	if (target->server.addr.family == AF_UNSPEC)
+		return false;
+	len = endpoint_sockaddr(&target->server, &sa);
+	return len > 0 && connect(target->fd, (const struct sockaddr *)&sa, len) == 0;
+}
+
 /* One datagram as RFC 3164 has it: header, then the line without its newline. */
 static void
 send_syslog(const struct log_target *target, enum log_level level, struct line *line)
@@ -211,7 +226,9 @@ send_syslog(const struct log_target *target, enum log_level level, struct line *
 	};
 	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
 
-	sendmsg(target->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);     /* where nobody takes it, it is lost */
+	/* Where nobody takes it, it is lost. */
+	if (sendmsg(target->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == -1 && reconnects(target))
+		sendmsg(target->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* What cannot be written is lost: a full disk stops nothing. */

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/board.h"
@@ -98,6 +99,17 @@ stop_in_vain(struct master *m)
 
 /* --- the start --- */
 
+/* Our lines have the time zone of the workers' lines; our own environment stays what `env NAME` takes from. */
+static void
+use_time_zone(const struct conf *conf)
+{
+	char **saved = environ;
+
+	environ = (char **)(void *)conf->environment;
+	tzset();
+	environ = saved;
+}
+
 static bool
 writes_to_stderr(const struct log *log)
 {
@@ -112,6 +124,7 @@ prepare_log(struct master *m)
 {
 	const struct log *log = generation_conf(m->current)->log;
 
+	use_time_zone(generation_conf(m->current));
 	m->terminal = (struct log_target){ .kind = LOG_TO_TERMINAL, .level = LOG_WARN, .fd = -1 };
 	m->starting = *log;
 	if (!writes_to_stderr(log)) {
@@ -127,6 +140,7 @@ use_log(const struct master *m)
 {
 	const struct conf *conf = generation_conf(m->current);
 
+	use_time_zone(conf);
 	log_use(conf->log);
 	logfile_take_stderr(conf);
 }

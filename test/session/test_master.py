@@ -3,6 +3,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import stat
 import subprocess
 import time
@@ -353,6 +354,56 @@ def test_reloads_in_a_burst_end_with_the_last_configuration(env):
 
 
 # --- logs, end ---
+
+def test_all_lines_have_the_time_zone_of_the_configuration(env):
+    postern = env.postern(mail(env), main="env TZ=Etc/GMT-5;")
+    greets(env)
+    postern.wait_log("connected to")
+    hours = {int(re.search(r" (\d\d):", line).group(1)) for line in postern.log().splitlines()}
+    now = time.gmtime()
+    near = {(now.tm_hour + 5) % 24, (now.tm_hour + 4) % 24}
+    assert hours <= near, f"{hours}, but it is {near}"
+    postern.write(mail(env), main="env TZ=Etc/GMT-9;")
+    postern.reload()
+    time.sleep(1.1)         # the text of a second is composed once
+    postern.kill(signal.SIGUSR1)
+    (line,) = postern.wait_log("reopening logs")
+    assert int(re.search(r" (\d\d):", line).group(1)) in {(h + 4) % 24 for h in near}
+
+
+def test_syslog_gets_the_lines_of_all_processes_and_may_come_back(env):
+    path = str(env.path("devlog"))
+    users = env.write("users", "joe:{PLAIN}a\n", 0o600)
+
+    def listen():
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sock.bind(path)
+        os.chmod(path, 0o666)
+        sock.settimeout(20)
+        return sock
+
+    def wait_for(sock, what):
+        while what not in sock.recv(65536):
+            pass
+
+    syslog = listen()
+    postern = env.postern(f"""
+    auth_file {users}; proxy_pass {env.ip(2)}:2000;
+    server {{ listen {env.ip()}:2143; protocol imap; }}
+""", main=f"error_log syslog:server=unix:{path},tag=gate info;")
+    wait_for(syslog, b" gate: ")
+    syslog.close()
+    os.unlink(path)
+    greets(env)
+    syslog = listen()
+    greets(env)
+    wait_for(syslog, b"connected to")
+    users.write_text("joe:{PLAIN}b\n")
+    wait_for(syslog, b"auth_file")
+    postern.kill(signal.SIGWINCH)
+    wait_for(syslog, b"SIGWINCH")
+    syslog.close()
+
 
 def test_usr1_reaches_workers_that_may_not_enter_the_log_directory(env):
     peers(env)

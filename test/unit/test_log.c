@@ -292,6 +292,43 @@ START_TEST(syslog_gets_one_datagram_a_line)
 }
 END_TEST
 
+static int
+bind_path(const struct endpoint *at)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = endpoint_sockaddr(at, &sa);
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&sa, len), 0);
+	return fd;
+}
+
+START_TEST(a_syslog_that_comes_back_is_found_again)
+{
+	char folder[] = "/tmp/postern-unit-XXXXXX", path[64];
+	struct log_target target = { .kind = LOG_TO_SYSLOG, .level = LOG_INFO, .tag = "postern",
+	    .server = { .addr.family = AF_UNIX, .path = path }, .fd = socket(AF_UNIX, SOCK_DGRAM, 0) };
+	struct log log = { 0 };
+	char got[LOG_LINE_MAX];
+	int server;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/log", folder);
+	log_add(&log, &target);
+	log_to(&log, LOG_ERROR, NULL, "nobody is there yet");
+	for (int i = 0; i < 2; i++) {
+		server = bind_path(&target.server);
+		log_to(&log, LOG_ERROR, NULL, "text");
+		ck_assert_int_gt(recv(server, got, sizeof(got), MSG_DONTWAIT), 0);
+		close(server);
+		unlink(path);
+		log_to(&log, LOG_ERROR, NULL, "nobody is there any more");
+	}
+	close(target.fd);
+	rmdir(folder);
+}
+END_TEST
+
 START_TEST(a_syslog_that_nobody_reads_does_not_block)
 {
 	struct log_target target = { .kind = LOG_TO_SYSLOG, .level = LOG_INFO, .tag = "postern" };
@@ -399,6 +436,7 @@ log_suite(void)
 	tcase_add_test(tcase, before_there_is_a_log_lines_go_to_stderr);
 	tcase_add_test(tcase, once_there_is_a_log_it_is_used);
 	tcase_add_test(tcase, syslog_gets_one_datagram_a_line);
+	tcase_add_test(tcase, a_syslog_that_comes_back_is_found_again);
 	tcase_add_test(tcase, a_syslog_that_nobody_reads_does_not_block);
 	tcase_add_test(tcase, an_errno_reads_as_nginx_writes_it);
 	tcase_add_loop_test(tcase, a_strangers_text_cannot_forge_a_line, 0, UNIT_COUNT(strangers));
