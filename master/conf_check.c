@@ -22,8 +22,8 @@ warn_of_affinity(const struct conf *conf)
 {
 	if (conf->affinity == AFFINITY_MASKS && conf->affinity_count != 1 &&
 	    conf->affinity_count != conf->worker_processes)
-		conf_say(LOG_WARN, &conf->draft->affinity, "the number of \"worker_processes\" is not equal to the number of "
-		    "\"worker_cpu_affinity\" masks, using last mask for remaining worker processes");
+		conf_say(LOG_WARN, &conf->draft->affinity, "the number of \"worker_processes\" is not equal to "
+		    "the number of \"worker_cpu_affinity\" masks, using last mask for remaining worker processes");
 }
 
 static int

@@ -171,12 +171,13 @@ add_server(void)
 {
 	struct conf *conf = build.conf;
 	struct server *server = arena_alloc(build.arena, sizeof(*server));
+	bool *seen = arena_alloc(build.arena, conf_table_count() * sizeof(*seen));
 
 	server->place = build.place;
 	server->index = (unsigned)conf->server_count++;
 	server->protocol = PROTOCOL_UNKNOWN;
 	arena_append(build.arena, &conf->servers, server);
-	arena_append(build.arena, &build.draft->server_seen, arena_alloc(build.arena, conf_table_count() * sizeof(bool)));
+	arena_append(build.arena, &build.draft->server_seen, seen);
 }
 
 static int

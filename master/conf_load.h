@@ -23,7 +23,7 @@ struct conf_request {
 	const char *path;       /* the main file; a relative one starts at `prefix` */
 	const char *prefix;     /* the folder where main-context files start */
 	const char *directives; /* text of -g, or NULL */
-	const char *error_log;  /* -e: "stderr" or a file in use until and unless the configuration names one; or NULL */
+	const char *error_log;  /* -e: "stderr" or a file, for a configuration that names none; or NULL */
 	bool test;              /* -t: warn also of what is merely unwise */
 	bool keep_texts;        /* -T: conf->texts for conf_print_files() */
 	uint32_t generation;

@@ -143,8 +143,9 @@ directive(struct translation *t, bool opens)
 {
 	const struct lex *lex = &t->file->lex;
 	const char *name = buf_head(&lex->words);
+	const unsigned block = t->blocks[t->depth];
 	char why[LEX_WORD_MAX + 64];
-	const struct directive *d = conf_table_judge(name, t->blocks[t->depth], lex->count - 1, opens, why, sizeof(why));
+	const struct directive *d = conf_table_judge(name, block, lex->count - 1, opens, why, sizeof(why));
 
 	if (t->out->len > OUT_MAX) {
 		fault(t, "the configuration is too large");

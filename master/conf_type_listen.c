@@ -307,7 +307,8 @@ keepalive_text(struct arena *arena, const struct sock_options *o)
 		return "so_keepalive=off";
 	if (o->keepalive_idle_s == 0 && o->keepalive_interval_s == 0 && o->keepalive_count == 0)
 		return "so_keepalive=on";
-	return arena_printf(arena, "so_keepalive=%d:%d:%d", o->keepalive_idle_s, o->keepalive_interval_s, o->keepalive_count);
+	return arena_printf(arena, "so_keepalive=%d:%d:%d",
+	    o->keepalive_idle_s, o->keepalive_interval_s, o->keepalive_count);
 }
 
 /* The parameters that differ from the defaults; naming one with its default would imply `bind`. */

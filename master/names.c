@@ -5,7 +5,6 @@
 #include <netdb.h>
 #include <pwd.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,6 +17,7 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/proc.h"
+#include "master/conf_say.h"
 
 #define NAMES_LIMIT_MS 10000
 #define NAMES_MAX_ADDRESSES 64          /* of one name; what a resolver answers beyond them is left out */
@@ -106,27 +106,6 @@ look_all_up(const struct conf *conf, int out)
 
 /* --- in the master --- */
 
-/* Logs in the words that nginx has for each directive. Returns false. */
-static bool
-complain(const struct conf_name *name, const char *why)
-{
-	const char *before = "in upstream ", *behind = "";
-	char place[512];
-
-	if (strcmp(name->directive, "listen") == 0) {
-		before = "in ";
-		behind = " of the \"listen\" directive";
-	} else if (strcmp(name->directive, "auth_http") == 0) {
-		before = "in auth_http ";
-	}
-	if (name->place.file == NULL)
-		snprintf(place, sizeof(place), "command line");
-	else
-		snprintf(place, sizeof(place), "%s:%u", name->place.file, name->place.line);
-	log_say(LOG_EMERG, "%s %s\"%s\"%s in %s", why, before, name->text, behind, place);
-	return false;
-}
-
 /* Believes one address of one name, unless it is nonsense or one too many. */
 static void
 add(struct conf *conf, struct conf_name *name, const struct addr *addr)
@@ -174,7 +153,9 @@ take(struct names *names, const struct record *record)
 		return;
 	}
 	missing = record->name < conf->name_count ? conf->names[record->name] : first_unresolved(conf);
-	finish(names, missing == NULL || complain(missing, "host not found"));
+	if (missing != NULL)
+		conf_say_name(missing, "host not found");
+	finish(names, missing == NULL);
 }
 
 static void
@@ -202,7 +183,7 @@ on_limit(struct loop_timer *timer)
 	const struct conf_name *missing = first_unresolved(names->conf);
 
 	if (missing != NULL)
-		complain(missing, "host not resolved in time");
+		conf_say_name(missing, "host not resolved in time");
 	else
 		log_say(LOG_EMERG, "host names not resolved in time");
 	finish(names, false);

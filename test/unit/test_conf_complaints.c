@@ -362,7 +362,8 @@ END_TEST
 
 START_TEST(a_wrong_listen_is_refused)
 {
-	char *text = mem_printf("events{}\nmail{auth_http 127.0.0.1; server{protocol imap; listen %s;}}", listens[_i].text);
+	char *text = mem_printf("events{}\nmail{auth_http 127.0.0.1; server{protocol imap; listen %s;}}",
+	    listens[_i].text);
 
 	expect_refusal(text, listens[_i].why, 2);
 	mem_free(text);
@@ -371,7 +372,8 @@ END_TEST
 
 START_TEST(a_wrong_server_directive_is_refused)
 {
-	char *text = mem_printf("events{}\nmail{auth_http 127.0.0.1; server{listen 127.0.0.1:143; %s}}", servers[_i].text);
+	char *text = mem_printf("events{}\nmail{auth_http 127.0.0.1; server{listen 127.0.0.1:143; %s}}",
+	    servers[_i].text);
 
 	expect_refusal(text, servers[_i].why, 2);
 	mem_free(text);
@@ -428,7 +430,8 @@ static const struct {
 	{ "include open;events{}", "[emerg] unexpected end of file, expecting \"}\" in open:2\n" },
 	{ "events{ include daemon; }", "[emerg] \"daemon\" directive is not allowed here in daemon:3\n" },
 	{ "events{}mail{include open;}", "[emerg] \"events\" directive is not allowed here in open:1\n" },
-	{ "include daemon;", "[emerg] invalid value \"x\" in \"daemon\" directive, it must be \"on\" or \"off\" in daemon:3\n" },
+	{ "include daemon;",
+	    "[emerg] invalid value \"x\" in \"daemon\" directive, it must be \"on\" or \"off\" in daemon:3\n" },
 	{ "\ninclude open*;", "[emerg] unexpected end of file, expecting \"}\" in open:2\n" },
 	{ "\n\ninclude n.conf;", "[emerg] \"n.conf\" includes itself in n.conf:3\n" },
 	{ "\ninclude /;", "[emerg] read() \"/\" failed (21: Is a directory) in n.conf:2\n" },
@@ -463,7 +466,8 @@ static const struct {
 	{ "daemon off", "[emerg] unexpected end of parameter, expecting \";\" in command line\n" },
 	{ "foo;", "[emerg] unknown directive \"foo\" in command line\n" },
 	{ "events{}", "[emerg] block directives are not supported in -g option in command line\n" },
-	{ "daemon x;", "[emerg] invalid value \"x\" in \"daemon\" directive, it must be \"on\" or \"off\" in command line\n" },
+	{ "daemon x;",
+	    "[emerg] invalid value \"x\" in \"daemon\" directive, it must be \"on\" or \"off\" in command line\n" },
 	{ "daemon off;", "[emerg] \"daemon\" directive is duplicate in n.conf:2\n" },
 	{ "error_log x foo;", "[emerg] invalid log level \"foo\" in command line\n" },
 	{ "include nothing;", "[emerg] open() \"nothing\" failed (2: No such file or directory) in command line\n" },
@@ -515,7 +519,8 @@ START_TEST(a_text_cut_anywhere_is_one_complaint_or_none)
 	static const char whole[] =
 	    "user root; pid \"a\\\"b\" ;error_log syslog:server=unix:/x,tag=a info; events { use epoll; }\n"
 	    "mail { auth_http 127.0.0.1:1/x; imap_auth plain external; server { listen [::1]:143 bind backlog=5;\n"
-	    "proxy_timeout '1h 5m'; smtp_capabilities \"a b\" c; } server { protocol pop3; listen unix:/y mode=0600; } }";
+	    "proxy_timeout '1h 5m'; smtp_capabilities \"a b\" c; }\n"
+	    "server { protocol pop3; listen unix:/y mode=0600; } }";
 	struct confbox box;
 
 	confbox_open(&box);

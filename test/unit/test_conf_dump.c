@@ -27,9 +27,11 @@ close_box(void)
 
 static const char *const texts[] = {
 	"events{} mail{}",
-	"events{} mail{ auth_http 127.0.0.1; server { listen 143; listen 127.0.0.1:143; listen [::]:143 ipv6only=off; } }",
+	"events{} mail{ auth_http 127.0.0.1; server { listen 143; listen 127.0.0.1:143;\n"
+	"listen [::]:143 ipv6only=off; } }",
 	"user root; worker_processes 4; worker_cpu_affinity auto 1011; worker_priority -3; worker_rlimit_core 1g;\n"
-	"worker_rlimit_nofile 5; worker_shutdown_timeout 90s; working_directory '/a b'; env 'A=b c'; env X='\"\\\\n\\\\';\n"
+	"worker_rlimit_nofile 5; worker_shutdown_timeout 90s; working_directory '/a b'; env 'A=b c';\n"
+	"env X='\"\\\\n\\\\';\n"
 	"daemon off; pid p; timer_resolution 5ms; debug_points stop; error_log e warn; auth_helper_path h;\n"
 	"error_log syslog:server=two.test:5,facility=cron,tag=t,nohostname debug; error_log stderr notice;\n"
 	"events { use epoll; multi_accept on; worker_connections 9; debug_connection six.test;\n"
@@ -66,9 +68,9 @@ END_TEST
 START_TEST(a_dump_shows_every_directive_that_has_a_value)
 {
 	static const char *const silent[] = {
-		"include", "user", "worker_cpu_affinity", "worker_rlimit_nofile", "worker_rlimit_core", "working_directory",
-		"env", "accept_mutex", "accept_mutex_delay", "debug_connection", "auth_http_header", "auth_file", "proxy",
-		"proxy_pass", "smtp_capabilities",
+		"include", "user", "worker_cpu_affinity", "worker_rlimit_nofile", "worker_rlimit_core",
+		"working_directory", "env", "accept_mutex", "accept_mutex_delay", "debug_connection", "auth_http_header",
+		"auth_file", "proxy", "proxy_pass", "smtp_capabilities",
 	};
 	struct conf *conf = confbox_check(&box, texts[1]);
 	char *dump = confbox_dump(conf);

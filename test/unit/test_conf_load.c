@@ -125,7 +125,8 @@ END_TEST
 
 START_TEST(what_nobody_says_is_nginxs_default)
 {
-	struct conf *conf = confbox_check(&box, "events{}mail{auth_http unix:/a; server{listen unix:/b; protocol imap;}}");
+	struct conf *conf = confbox_check(&box,
+	    "events{}mail{auth_http unix:/a; server{listen unix:/b; protocol imap;}}");
 	const struct server *server;
 	char host[256] = "";
 
@@ -275,7 +276,9 @@ START_TEST(a_proxy_pass_without_a_port_means_the_protocols)
 	    "server { listen 127.0.0.1:110; proxy_pass two.test; }\n"
 	    "server { listen 127.0.0.1:143; proxy_pass [::1]:7; }\n"
 	    "server { listen 127.0.0.1:144; protocol imap; proxy_pass unix:/s; }");
-	static const char *const expected[] = { "127.0.0.9:143", "127.0.0.9:25", "127.0.0.1:110", "[::1]:7", "unix:/s" };
+	static const char *const expected[] = {
+		"127.0.0.9:143", "127.0.0.9:25", "127.0.0.1:110", "[::1]:7", "unix:/s"
+	};
 	char at[128];
 
 	ck_assert_ptr_nonnull(conf);

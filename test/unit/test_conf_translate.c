@@ -256,7 +256,10 @@ START_TEST(a_nul_byte_is_no_text)
 	static const struct {
 		const char *bytes;
 		size_t len;
-	} texts[] = { { "pid a\0b;", 8 }, { "pid \0;", 6 }, { "\0", 1 }, { "pid 'a\0';", 9 }, { "pid 'a'\0;", 9 }, { "pid \\\0", 6 } };
+	} texts[] = {
+		{ "pid a\0b;", 8 }, { "pid \0;", 6 }, { "\0", 1 }, { "pid 'a\0';", 9 }, { "pid 'a'\0;", 9 },
+		{ "pid \\\0", 6 },
+	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct lex lex;
@@ -277,7 +280,8 @@ START_TEST(a_text_cut_anywhere_ends_in_at_most_one_fault)
 	    "include d/*;mail {\n server { listen 1 bind; include a\\ ; }\n timeout 1h;\n}\n";
 
 	for (size_t len = 0; len <= strlen(whole); len++) {
-		char *text = mem_strndup(whole, len), *result = translated(text, NULL), *fault = strstr(result, "fault(");
+		char *text = mem_strndup(whole, len), *result = translated(text, NULL);
+		const char *fault = strstr(result, "fault(");
 
 		ck_assert(fault == NULL || strstr(fault + 1, "fault(") == NULL);
 		mem_free(result);

@@ -52,7 +52,7 @@ static const struct {
 	{ "listen",     "x.conf", "host not found in \"a.invalid:1\" of the \"listen\" directive in x.conf:3\n" },
 	{ "auth_http",  "x.conf", "host not found in auth_http \"a.invalid:1\" in x.conf:3\n" },
 	{ "proxy_pass", "x.conf", "host not found in upstream \"a.invalid:1\" in x.conf:3\n" },
-	{ "error_log",  NULL,     "host not found in upstream \"a.invalid:1\" in command line\n" },
+	{ "syslog server", NULL,  "host not found in syslog server \"a.invalid:1\" in command line\n" },
 };
 
 START_TEST(an_unknown_name_is_said_in_nginx_words)
