@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "worker/dialogue.h"
 #include "worker/session.h"
 #include "worker/shift.h"
 
@@ -123,6 +124,7 @@ take(struct accept *a, struct door *d)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof(sa);
+	struct session *s;
 	struct addr addr;
 	int fd;
 
@@ -139,7 +141,8 @@ take(struct accept *a, struct door *d)
 	if (fd == -1)   /* ECONNABORTED and its kin concern a client that has gone already */
 		return errno == EAGAIN ? 0 : 1;
 	addr_from_sockaddr(&addr, &sa);
-	session_start(a->shift, true_listen(a, d->listen, fd), fd, &addr);
+	if ((s = session_new(a->shift, true_listen(a, d->listen, fd), fd, &addr)) != NULL)
+		dialogue_begin(s);
 	return 1;
 }
 

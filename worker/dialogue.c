@@ -6,13 +6,16 @@
 #include "common/mem.h"
 #include "common/must.h"
 #include "worker/entry.h"
+#include "worker/farewell.h"
 #include "worker/handover.h"
 #include "worker/inquiry.h"
 #include "worker/proto/smtp.h"
 #include "worker/session.h"
 
 #define COMMANDS_A_TURN 32
-#define LINGER_MS 5000
+
+static const struct phase phase_greeting, phase_dialogue, phase_asking;
+static const struct petitioner petitioner;
 
 static void run(struct session *s);
 
@@ -37,7 +40,7 @@ turn_begin(struct session *s)
 {
 	struct entry *e = s->entry;
 
-	session_enter(s, PHASE_DIALOGUE);
+	session_enter(s, &phase_dialogue);
 	e->turn_ms = loop_now_ms(s->shift->loop);
 	s->timer.on_time = on_silent;
 	loop_timer_set(s->shift->loop, &s->timer, e->left_ms);
@@ -88,18 +91,22 @@ fetch(struct session *s)
 	if (got == -1)
 		session_end(s);
 	else if (got == 0 && s->client.eof)
-		dialogue_close(s);
+		farewell_begin(s);
 	return got == 1;
 }
 
 static void
 ask(struct session *s)
 {
+	const struct credentials *credentials = &s->entry->client->credentials;
+
 	flush(s);
-	if (s->phase == PHASE_DEAD)
+	if (session_is_dead(s))
 		return;
 	turn_end(s);
-	inquiry_begin(s);
+	session_enter(s, &phase_asking);
+	session_remember(s, credentials->user, NULL);
+	inquiry_begin(s, credentials);
 }
 
 /* Feeds the client half until it needs the client, somebody else, or a pause. */
@@ -127,7 +134,7 @@ run(struct session *s)
 		case PROTO_STARTTLS:    /* not offered while no server has a certificate */
 		case PROTO_CLOSE:
 			say_note(s);
-			dialogue_close(s);
+			farewell_begin(s);
 			return;
 		}
 	}
@@ -135,8 +142,9 @@ run(struct session *s)
 	loop_again(s->shift->loop, &s->task);
 }
 
-void
-dialogue_refuse(struct session *s, const struct refusal *why)
+/* The login failed: says so, and goes on with the client's next command unless that ends it. */
+static void
+on_refused(struct session *s, const struct refusal *why)
 {
 	struct entry *e = s->entry;
 	enum proto_verdict verdict = e->client->proto->refused(e->client, why, &e->out);
@@ -145,63 +153,34 @@ dialogue_refuse(struct session *s, const struct refusal *why)
 	SHIFT_COUNT(s->shift, failures, 1);
 	say_note(s);
 	if (verdict == PROTO_CLOSE) {
-		dialogue_close(s);
+		farewell_begin(s);
 		return;
 	}
 	turn_begin(s);
 	run(s);
 }
 
+static const struct petitioner petitioner = { .accepted = handover_begin, .refused = on_refused };
+
+/* A fresh entry for the session. */
 static void
-linger_over(struct loop_timer *timer)
+make_entry(struct session *s)
 {
-	session_end(LIST_ENTRY(timer, struct session, timer));
-}
-
-/* Throws away what still comes, so that the close is no reset; at most until LINGER_MS have passed. */
-static void
-linger(struct session *s)
-{
-	int sent = entry_flush(&s->client, &s->entry->out);
-	ssize_t got = 1;
-
-	if (sent == 0)
-		return;
-	if (sent == 1) {
-		conn_finish(&s->client);
-		while (s->client.readable && got > 0)
-			got = conn_recv(&s->client, s->shift->scratch, SHIFT_SCRATCH);
-	}
-	if (sent == -1 || s->client.eof || (got == -1 && s->client.hangup))
-		session_end(s);
-}
-
-void
-dialogue_close(struct session *s)
-{
-	int sent = entry_flush(&s->client, &s->entry->out);
-
-	if (sent == -1 || (sent == 1 && (s->client.eof || !s->client.readable))) {
-		session_end(s);
-		return;
-	}
-	conn_close(&s->backend, s->shift->loop);
-	session_enter(s, PHASE_LINGER);
-	s->timer.on_time = linger_over;
-	loop_timer_set(s->shift->loop, &s->timer, LINGER_MS);
-	linger(s);
+	s->entry = entry_new(session_server(s), &s->addr);
+	s->entry->petitioner = &petitioner;
 }
 
 /* Before the greeting an SMTP client has to be silent (RFC 5321 section 3.1). */
 static void
-on_early(struct session *s)
+on_early(struct session *s, uint32_t events)
 {
 	char byte;
 
+	(void)events;
 	if (s->client.readable && conn_recv(&s->client, &byte, 1) == 1) {
 		session_log(s, LOG_INFO, "client was rejected before greeting: \"%s\"", smtp_early_talker);
 		MUST(buf_printf(&s->entry->out, "%s\r\n", smtp_early_talker) == 0);
-		dialogue_close(s);
+		farewell_begin(s);
 	} else if (s->client.eof || s->client.hangup) {
 		session_end(s);
 	}
@@ -225,60 +204,87 @@ on_delay_over(struct loop_timer *timer)
 	greet(LIST_ENTRY(timer, struct session, timer));
 }
 
-void
-dialogue_begin(struct session *s)
-{
-	uint64_t delay = session_server(s)->smtp_greeting_delay;
-
-	s->entry = entry_new(s);
-	session_enter(s, PHASE_GREETING);
-	if (delay == 0 || session_server(s)->protocol != PROTOCOL_SMTP) {
-		greet(s);
-		return;
-	}
-	s->timer.on_time = on_delay_over;
-	loop_timer_set(s->shift->loop, &s->timer, delay);
-}
-
 /* Its first byte, after a greeting that left nothing behind. */
 static void
 remake_entry(struct session *s)
 {
 	uint64_t now_ms = loop_now_ms(s->shift->loop), used_ms = now_ms - s->progress_ms;
-	struct entry *e = s->entry = entry_new(s);
+	struct entry *e;
 
+	make_entry(s);
+	e = s->entry;
 	e->turn_ms = now_ms;
 	e->left_ms = used_ms < e->left_ms ? e->left_ms - used_ms : 1;
 }
 
-void
-dialogue_on_client(struct session *s, uint32_t events)
+static void
+on_client(struct session *s, uint32_t events)
 {
 	/* A reset is nobody's half-close: nothing that we could say would arrive. */
 	if (events & EPOLLERR) {
 		session_end(s);
 		return;
 	}
-	switch ((enum phase)s->phase) {
-	case PHASE_GREETING:
-		on_early(s);
-		break;
-	case PHASE_DIALOGUE:
-		if (s->entry == NULL && (events & ~(uint32_t)EPOLLOUT) != 0)
-			remake_entry(s);
-		if (s->entry != NULL)
-			run(s);
-		break;
-	case PHASE_WAIT:
-		if (s->client.hangup)
-			inquiry_client_left(s);
-		break;
-	case PHASE_LINGER:
-		linger(s);
-		break;
-	default:        /* AUTH, DIAL, LOGIN: the flags in the conn remember it */
-		if (events & EPOLLHUP)
-			session_end(s);
-		break;
+	if (s->entry == NULL && (events & ~(uint32_t)EPOLLOUT) != 0)
+		remake_entry(s);
+	if (s->entry != NULL)
+		run(s);
+}
+
+/* While the source thinks, a half-close is noted and a client that is gone is let go; during an Auth-Wait either is leaving. */
+static void
+on_client_asking(struct session *s, uint32_t events)
+{
+	if (events & (EPOLLERR | EPOLLHUP))
+		session_end(s);
+	else if (s->client.hangup)
+		inquiry_client_left(s);
+}
+
+static bool
+may_speak(const struct session *s)
+{
+	return s->entry == NULL || s->entry->out.len == 0;
+}
+
+static const char *
+action_greeting(const struct session *s)
+{
+	(void)s;
+	return "sending client greeting line";
+}
+
+static const char *
+action(const struct session *s)
+{
+	bool over_http = session_server(s)->source->kind == SOURCE_HTTP;
+
+	return s->phase == &phase_asking && over_http ? "in http auth state" : "in auth state";
+}
+
+static const struct phase phase_greeting = {
+	.action = action_greeting, .on_client = on_early,
+};
+
+static const struct phase phase_dialogue = {
+	.action = action, .on_client = on_client, .may_speak = may_speak,
+};
+
+static const struct phase phase_asking = {
+	.action = action, .on_client = on_client_asking, .may_speak = may_speak,
+};
+
+void
+dialogue_begin(struct session *s)
+{
+	uint64_t delay = session_server(s)->smtp_greeting_delay;
+
+	make_entry(s);
+	session_enter(s, &phase_greeting);
+	if (delay == 0 || session_server(s)->protocol != PROTOCOL_SMTP) {
+		greet(s);
+		return;
 	}
+	s->timer.on_time = on_delay_over;
+	loop_timer_set(s->shift->loop, &s->timer, delay);
 }

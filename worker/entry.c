@@ -9,7 +9,6 @@
 #include "common/must.h"
 #include "worker/net/conn.h"
 #include "worker/proto/smtp_gate.h"
-#include "worker/session.h"
 
 #define OUT_LIMIT 16384         /* of answers that gather; a backend's reply comes on top */
 
@@ -28,16 +27,15 @@ make_salt(struct facts *facts)
 }
 
 struct entry *
-entry_new(const struct session *s)
+entry_new(const struct server *server, const struct addr *addr)
 {
-	const struct server *server = session_server(s);
 	struct entry *e = mem_alloc(sizeof(*e));
 
 	e->facts.server = server;
-	e->facts.client = &s->addr;
+	e->facts.client = addr;
 	e->facts.client_host = "[UNAVAILABLE]";
 	make_salt(&e->facts);
-	e->client = session_proto(s)->client_new(&e->facts);
+	e->client = proto_get(server->protocol)->client_new(&e->facts);
 	buf_init(&e->in, server->protocols[server->protocol].client_buffer);
 	buf_init(&e->out, OUT_LIMIT + server->proxy_buffer);
 	buf_init(&e->backend_in, server->proxy_buffer);

@@ -21,13 +21,20 @@ struct conn;
 struct session;
 struct smtp_gate;
 
+/* Who asked and hears what came of it: the dialogue, later the gate. */
+struct petitioner {
+	void (*accepted)(struct session *s, const struct auth_answer *answer);
+	void (*refused)(struct session *s, const struct refusal *why);
+};
+
 struct entry {
 	struct facts facts;
 	struct client *client;          /* owned: the client's half */
-	struct login *login;            /* owned: the backend's half, in LOGIN */
+	struct login *login;            /* owned: the backend's half, from dial to relay */
 	struct login_task task;
 	struct buf in, out;             /* from and to the client */
 	struct buf backend_in, backend_out;
+	const struct petitioner *petitioner;
 	struct auth_question question;
 	struct auth_request *asking;    /* owned, while the source is asked */
 	struct upstream_request *looking;       /* owned, while the backend is looked up */
@@ -35,16 +42,17 @@ struct entry {
 	size_t next_peer;
 	uint64_t deadline_ms;           /* of the handover, on the loop's clock */
 	char *target;                   /* owned: the backend as the source named it; NULL: proxy_pass */
-	struct smtp_gate *gate;         /* owned, in GATE */
-	bool judging;                   /* in GATE: a recipient waits for its verdict */
-	struct refusal refusal;         /* what is said after WAIT; its strings are the next two */
+	struct smtp_gate *gate;         /* owned, in the gate phase */
+	bool waiting;                   /* an Auth-Wait stands between the refusal and its being said */
+	struct refusal refusal;         /* its strings are the next two */
 	char *refusal_text, *refusal_code;      /* owned */
 	uint64_t left_ms;               /* of `timeout`; runs while the client has the turn */
 	uint64_t turn_ms;               /* since when it has the turn; 0: it has not */
 	unsigned attempt;
 };
 
-struct entry *entry_new(const struct session *s);
+/* For a client at `addr`, which is borrowed, of this server. */
+struct entry *entry_new(const struct server *server, const struct addr *addr);
 
 /* Wipes what is secret, cancels what is under way, frees all. */
 void entry_free(struct entry **entryp);

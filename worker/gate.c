@@ -1,7 +1,10 @@
 #include "worker/gate.h"
 
-#include "worker/dialogue.h"
+#include <string.h>
+
+#include "common/mem.h"
 #include "worker/entry.h"
+#include "worker/farewell.h"
 #include "worker/inquiry.h"
 #include "worker/proto/smtp_gate.h"
 #include "worker/session.h"
@@ -18,10 +21,12 @@ on_idle(struct loop_timer *timer)
 	session_goodbye(s, GOODBYE_TIMEOUT);
 }
 
+static void run(struct session *s);
+
 static void
 again(struct loop_task *task)
 {
-	gate_run(LIST_ENTRY(task, struct session, task));
+	run(LIST_ENTRY(task, struct session, task));
 }
 
 static void
@@ -84,14 +89,14 @@ look_for_end(struct session *s)
 		session_end(s);
 }
 
-void
-gate_run(struct session *s)
+static void
+run(struct session *s)
 {
 	struct entry *e = s->entry;
 	int moved;
 
-	if (e->judging) {
-		if (e->asking == NULL && s->client.hangup)
+	if (inquiry_is_pending(s)) {
+		if (s->client.hangup)
 			inquiry_client_left(s);
 		return;
 	}
@@ -112,13 +117,12 @@ gate_run(struct session *s)
 			if (exchange(s) == -1)
 				return;
 			loop_timer_stop(&s->timer);
-			e->judging = true;
-			inquiry_begin(s);
+			inquiry_begin(s, smtp_gate_credentials(e->gate));
 			return;
 		case GATE_CLOSE:
 			say_note(s);
 			entry_flush(&s->backend, &e->backend_out);
-			dialogue_close(s);
+			farewell_begin(s);
 			return;
 		}
 	}
@@ -126,28 +130,84 @@ gate_run(struct session *s)
 	loop_again(s->shift->loop, &s->task);
 }
 
-void
-gate_answer(struct session *s, const struct refusal *refusal)
+/* The verdict on the recipient that was asked about; NULL: it may pass. */
+static void
+answer_recipient(struct session *s, const struct refusal *refusal)
 {
 	struct entry *e = s->entry;
 
 	/* The session goes on even where auth_http would have it closed: other recipients have been accepted. */
-	e->judging = false;
 	smtp_gate_answer(e->gate, refusal, &e->out);
 	set_timer(s);
-	gate_run(s);
+	run(s);
 }
+
+/* Does this recipient live where the session already is? */
+static bool
+same_target(const struct session *s, const struct auth_answer *answer)
+{
+	struct upstream_target target = {
+		.host = answer->host,
+		.port = answer->port != 0 ? answer->port : session_proto(s)->default_port,
+		.is_unix = answer->is_unix,
+	};
+	char *text = upstream_target_text(&target);
+	const char *here = s->entry->target;
+	bool same = text == NULL || here == NULL ? text == here : strcmp(text, here) == 0;
+
+	mem_free(text);
+	return same;
+}
+
+static void
+on_accepted(struct session *s, const struct auth_answer *answer)
+{
+	static const struct refusal elsewhere = { .kind = REFUSAL_ELSEWHERE };
+
+	answer_recipient(s, same_target(s, answer) ? NULL : &elsewhere);
+}
+
+static const struct petitioner petitioner = { .accepted = on_accepted, .refused = answer_recipient };
+
+static void
+on_events(struct session *s, uint32_t events)
+{
+	(void)events;
+	run(s);
+}
+
+static bool
+may_speak(const struct session *s)
+{
+	return s->entry->out.len == 0 && smtp_gate_idle(s->entry->gate);
+}
+
+static const char *
+action(const struct session *s)
+{
+	(void)s;
+	return "proxying";
+}
+
+static const struct phase phase_gate = {
+	.action = action,
+	.on_client = on_events,
+	.on_backend = on_events,
+	.may_speak = may_speak,
+	.is_proxying = true,
+};
 
 void
 gate_begin(struct session *s)
 {
 	struct entry *e = s->entry;
 
-	session_enter(s, PHASE_GATE);
+	session_enter(s, &phase_gate);
+	e->petitioner = &petitioner;
 	e->gate = smtp_gate_new(&e->facts, e->client, e->login);
 	/* Message text moves in large pieces. */
 	e->in.limit = e->out.limit = e->backend_in.limit = e->backend_out.limit = GATE_BUFFER;
 	s->progress_ms = loop_now_ms(s->shift->loop);
 	set_timer(s);
-	gate_run(s);
+	run(s);
 }

@@ -3,21 +3,14 @@
  *
  * The pure smtp_gate decides; this module moves its bytes, asks for its recipients and
  * keeps its time. Such a session keeps its entry, bounded, to the end. Built on:
- * session, entry, smtp_gate; calls inquiry, dialogue.
+ * session, entry, smtp_gate, inquiry, farewell.
  */
 #ifndef POSTERN_WORKER_GATE_H
 #define POSTERN_WORKER_GATE_H
 
-struct refusal;
 struct session;
 
 /* The first recipient has been answered by the backend, and the answer stands in the entry's `out`. */
 void gate_begin(struct session *s);
-
-/* Moves what can be moved now. */
-void gate_run(struct session *s);
-
-/* The verdict on the recipient that was asked about; NULL: it may pass. */
-void gate_answer(struct session *s, const struct refusal *refusal);
 
 #endif

@@ -2,13 +2,15 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "common/mem.h"
-#include "worker/dialogue.h"
 #include "worker/entry.h"
 #include "worker/gate.h"
 #include "worker/relay.h"
 #include "worker/session.h"
+
+static const struct phase phase_dial, phase_login;
 
 static void try_next(struct session *s);
 
@@ -20,7 +22,7 @@ give_up(struct session *s)
 
 	upstream_cancel(&s->entry->looking);
 	conn_close(&s->backend, s->shift->loop);
-	dialogue_refuse(s, &unavailable);
+	s->entry->petitioner->refused(s, &unavailable);
 }
 
 static void
@@ -108,7 +110,7 @@ refused_by_backend(struct session *s)
 	if (passed && !repeats && reply[0] != '\0')
 		refusal.text = reply;
 	leave_peer(s);
-	dialogue_refuse(s, &refusal);
+	e->petitioner->refused(s, &refusal);
 	mem_free(reply);
 }
 
@@ -179,7 +181,7 @@ begin_login(struct session *s)
 {
 	struct entry *e = s->entry;
 
-	session_enter(s, PHASE_LOGIN);
+	session_enter(s, &phase_login);
 	set_timer(s, 1);
 	e->task = (struct login_task){
 		.facts = &e->facts,
@@ -198,33 +200,52 @@ connect_failed(struct session *s, int error)
 }
 
 static void
-on_backend(struct loop_io *io, uint32_t events)
+on_dialled(struct session *s, uint32_t events)
 {
-	struct session *s = LIST_ENTRY(io, struct session, backend.io);
-	int error;
+	int error = conn_connected(&s->backend);
 
-	conn_events(&s->backend, events);
-	switch ((enum phase)s->phase) {
-	case PHASE_DIAL:
-		if ((error = conn_connected(&s->backend)) != 0)
-			connect_failed(s, error);
-		else
-			begin_login(s);
-		break;
-	case PHASE_LOGIN:
-		if (exchange(s))
-			run(s);
-		break;
-	case PHASE_RELAY:
-		relay_run(s);
-		break;
-	case PHASE_GATE:
-		gate_run(s);
-		break;
-	default:
-		break;
-	}
+	(void)events;
+	if (error != 0)
+		connect_failed(s, error);
+	else
+		begin_login(s);
 }
+
+static void
+on_reply(struct session *s, uint32_t events)
+{
+	(void)events;
+	if (exchange(s))
+		run(s);
+}
+
+/* What the client sends meanwhile waits; the conn's flags remember it. One that is gone altogether needs no backend. */
+static void
+on_client(struct session *s, uint32_t events)
+{
+	if (events & (EPOLLHUP | EPOLLERR))
+		session_end(s);
+}
+
+static bool
+may_speak(const struct session *s)
+{
+	return s->entry->out.len == 0;
+}
+
+static const char *
+action(const struct session *s)
+{
+	return s->entry->login != NULL ? s->entry->login->action : "connecting to upstream";
+}
+
+static const struct phase phase_dial = {
+	.action = action, .on_client = on_client, .on_backend = on_dialled, .may_speak = may_speak,
+};
+
+static const struct phase phase_login = {
+	.action = action, .on_client = on_client, .on_backend = on_reply, .may_speak = may_speak,
+};
 
 /* Names the peer in the log from now on. */
 static void
@@ -245,12 +266,12 @@ try_next(struct session *s)
 		give_up(s);
 		return;
 	}
-	session_enter(s, PHASE_DIAL);
+	session_enter(s, &phase_dial);
 	set_timer(s, e->peers.count - e->next_peer);
 	peer = &e->peers.peers[e->next_peer++];
 	remember_peer(s, peer);
 	fd = sock_connect(peer, &pending);
-	if (fd == -1 || conn_open(&s->backend, s->shift->loop, fd, pending, on_backend) == -1)
+	if (fd == -1 || conn_open(&s->backend, s->shift->loop, fd, pending, session_on_backend) == -1)
 		connect_failed(s, errno);
 	else if (!pending)
 		begin_login(s);
@@ -270,6 +291,20 @@ on_found(void *ctx, struct upstream_peers *peers, const char *why)
 	try_next(s);
 }
 
+/* What the source put in the place of what the client sent. */
+static void
+override_credentials(struct credentials *c, const struct auth_answer *answer)
+{
+	if (answer->user != NULL) {
+		mem_free_secret(&c->user);
+		c->user = mem_strdup(answer->user);
+	}
+	if (answer->pass != NULL) {
+		mem_free_secret(&c->pass);
+		c->pass = mem_strdup(answer->pass);
+	}
+}
+
 void
 handover_begin(struct session *s, const struct auth_answer *answer)
 {
@@ -282,7 +317,11 @@ handover_begin(struct session *s, const struct auth_answer *answer)
 		.proxy_pass = server->proxy_pass,
 	};
 
-	session_enter(s, PHASE_DIAL);
+	override_credentials(&e->client->credentials, answer);
+	mem_free(e->target);
+	e->target = upstream_target_text(&target);
+	session_remember(s, e->client->credentials.user, NULL);
+	session_enter(s, &phase_dial);
 	if (target.host == NULL && target.proxy_pass == NULL) {
 		session_log(s, LOG_ERROR, "no backend is named for this user, nor is there a \"proxy_pass\"");
 		give_up(s);

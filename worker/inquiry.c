@@ -3,29 +3,14 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "worker/dialogue.h"
 #include "worker/entry.h"
-#include "worker/gate.h"
-#include "worker/handover.h"
-#include "worker/proto/smtp_gate.h"
 #include "worker/session.h"
 
-static bool
-in_gate(const struct session *s)
-{
-	return s->entry->gate != NULL;
-}
-
-/* Says the refusal that stands in the entry. */
 static void
 refuse(struct session *s)
 {
-	struct entry *e = s->entry;
-
-	if (in_gate(s))
-		gate_answer(s, &e->refusal);
-	else
-		dialogue_refuse(s, &e->refusal);
+	s->entry->waiting = false;
+	s->entry->petitioner->refused(s, &s->entry->refusal);
 }
 
 static void
@@ -34,9 +19,18 @@ on_waited(struct loop_timer *timer)
 	refuse(LIST_ENTRY(timer, struct session, timer));
 }
 
+bool
+inquiry_is_pending(const struct session *s)
+{
+	return s->entry->asking != NULL || s->entry->waiting;
+}
+
 void
 inquiry_client_left(struct session *s)
 {
+	if (!s->entry->waiting)
+		return;
+	loop_timer_stop(&s->timer);
 	s->entry->refusal.close = true;
 	refuse(s);
 }
@@ -75,56 +69,9 @@ on_refused(struct session *s, const struct auth_answer *answer)
 		refuse(s);
 		return;
 	}
-	if (!in_gate(s))
-		session_enter(s, PHASE_WAIT);
+	e->waiting = true;
 	s->timer.on_time = on_waited;
 	loop_timer_set(s->shift->loop, &s->timer, answer->wait_ms);
-}
-
-static char *
-target_text(const struct auth_answer *answer)
-{
-	struct upstream_target target = { .host = answer->host, .port = answer->port, .is_unix = answer->is_unix };
-
-	return upstream_target_text(&target);
-}
-
-/* Does this recipient live where the session already is? */
-static bool
-same_target(const struct entry *e, const char *target)
-{
-	return target == e->target || (target != NULL && e->target != NULL && strcmp(target, e->target) == 0);
-}
-
-static void
-on_accepted_recipient(struct session *s, const struct auth_answer *answer)
-{
-	static const struct refusal elsewhere = { .kind = REFUSAL_ELSEWHERE };
-	char *target = target_text(answer);
-	bool same = same_target(s->entry, target);
-
-	mem_free(target);
-	gate_answer(s, same ? NULL : &elsewhere);
-}
-
-static void
-on_accepted(struct session *s, const struct auth_answer *answer)
-{
-	struct entry *e = s->entry;
-	struct credentials *c = &e->client->credentials;
-
-	if (answer->user != NULL) {
-		mem_free_secret(&c->user);
-		c->user = mem_strdup(answer->user);
-	}
-	if (answer->pass != NULL) {
-		mem_free_secret(&c->pass);
-		c->pass = mem_strdup(answer->pass);
-	}
-	mem_free(e->target);
-	e->target = target_text(answer);
-	session_remember(s, c->user, NULL);
-	handover_begin(s, answer);
 }
 
 static void
@@ -133,32 +80,26 @@ on_answer(void *ctx, const struct auth_answer *answer)
 	struct session *s = ctx;
 
 	s->entry->asking = NULL;
-	if (s->phase == PHASE_DEAD)
+	if (session_is_dead(s))
 		return;
-	if (answer->outcome != AUTH_ACCEPTED)
-		on_refused(s, answer);
-	else if (in_gate(s))
-		on_accepted_recipient(s, answer);
+	if (answer->outcome == AUTH_ACCEPTED)
+		s->entry->petitioner->accepted(s, answer);
 	else
-		on_accepted(s, answer);
+		on_refused(s, answer);
 }
 
 void
-inquiry_begin(struct session *s)
+inquiry_begin(struct session *s, const struct credentials *credentials)
 {
 	struct entry *e = s->entry;
 
 	e->question = (struct auth_question){
 		.server = session_server(s),
 		.facts = &e->facts,
-		.credentials = in_gate(s) ? smtp_gate_credentials(e->gate) : &e->client->credentials,
+		.credentials = credentials,
 		.attempt = ++e->attempt,
 		.connection = s->origin.number,
 		.origin = &s->origin,
 	};
-	if (!in_gate(s)) {
-		session_enter(s, PHASE_AUTH);
-		session_remember(s, e->question.credentials->user, NULL);
-	}
 	e->asking = auth_ask(s->shift->auth, &e->question, on_answer, s);
 }

@@ -1,19 +1,25 @@
 /*
  * inquiry - asking the source about a client, and what comes of it
  *
- * AUTH and WAIT: the question goes out, the answer accepts (handover goes on), refuses,
- * perhaps after a silence, or cannot say now. The gate asks for its recipients by the
- * same way. Built on: session, entry, auth; calls handover, dialogue, gate.
+ * The question goes out; its answer accepts, refuses, perhaps after a silence
+ * (Auth-Wait), or cannot say now. The entry's petitioner hears of it, be it the dialogue
+ * about a login or the gate about a recipient. Built on: session, entry, auth.
  */
 #ifndef POSTERN_WORKER_INQUIRY_H
 #define POSTERN_WORKER_INQUIRY_H
 
+#include <stdbool.h>
+
+struct credentials;
 struct session;
 
-/* Asks about the client half's credentials (in GATE: the gate's recipient). */
-void inquiry_begin(struct session *s);
+/* Asks. `credentials` stay until the petitioner has heard. */
+void inquiry_begin(struct session *s, const struct credentials *credentials);
 
-/* The client hung up during an Auth-Wait: it gets its answer now, and is closed. */
+/* Is a question, or the silence after it, under way? */
+bool inquiry_is_pending(const struct session *s);
+
+/* The client has left: ends an Auth-Wait, and the refusal closes. */
 void inquiry_client_left(struct session *s);
 
 #endif

@@ -18,4 +18,5 @@ libworker_a_SOURCES = \
 	worker/inquiry.h worker/inquiry.c \
 	worker/handover.h worker/handover.c \
 	worker/relay.h worker/relay.c \
+	worker/farewell.h worker/farewell.c \
 	worker/gate.h worker/gate.c

@@ -7,6 +7,8 @@
 #include "worker/entry.h"
 #include "worker/session.h"
 
+#define QUIET_MS 1000           /* a backend that said nothing for so long is in the middle of nothing */
+
 /* What a full socket did not take. */
 struct spill {
 	size_t start, len;
@@ -219,12 +221,42 @@ relay_run(struct session *s)
 		loop_again(s->shift->loop, &s->task);
 }
 
+static void
+on_events(struct session *s, uint32_t events)
+{
+	(void)events;
+	relay_run(s);
+}
+
+/* Only where no message can be cut: whole lines both ways, nothing on its way, and a backend that has been silent. */
+static bool
+may_speak(const struct session *s)
+{
+	return s->to_client == NULL && s->to_backend == NULL && !s->mid_line_up && !s->mid_line_down &&
+	    !s->client.finished && loop_now_ms(s->shift->loop) - s->progress_ms >= QUIET_MS;
+}
+
+static const char *
+action(const struct session *s)
+{
+	(void)s;
+	return "proxying";
+}
+
+static const struct phase phase_relay = {
+	.action = action,
+	.on_client = on_events,
+	.on_backend = on_events,
+	.may_speak = may_speak,
+	.is_proxying = true,
+};
+
 void
 relay_begin(struct session *s)
 {
 	struct entry *e = s->entry;
 
-	session_enter(s, PHASE_RELAY);
+	session_enter(s, &phase_relay);
 	keep(&s->to_client, buf_head(&e->out), e->out.len);
 	keep(&s->to_client, buf_head(&e->backend_in), e->backend_in.len);
 	keep(&s->to_backend, buf_head(&e->backend_out), e->backend_out.len);

@@ -9,34 +9,18 @@
 #include "common/addrset.h"
 #include "common/mem.h"
 #include "common/must.h"
-#include "worker/dialogue.h"
 #include "worker/entry.h"
-#include "worker/gate.h"
-#include "worker/proto/smtp_gate.h"
-#include "worker/relay.h"
 
-/* What the worker does for the client in each phase, in the log's words; NULL: nothing worth saying. */
-static const char *
-action(const struct session *s)
+/* After its end: nothing happens any more. */
+static const struct phase phase_dead;
+
+/* Before its first phase. */
+static const struct phase phase_new;
+
+bool
+session_is_dead(const struct session *s)
 {
-	switch ((enum phase)s->phase) {
-	case PHASE_GREETING:
-		return "sending client greeting line";
-	case PHASE_AUTH:
-		return session_server(s)->source->kind == SOURCE_HTTP ? "in http auth state" : "in auth state";
-	case PHASE_DIALOGUE:
-	case PHASE_WAIT:
-		return "in auth state";
-	case PHASE_DIAL:
-		return "connecting to upstream";
-	case PHASE_LOGIN:
-		return s->entry->login != NULL ? s->entry->login->action : "connecting to upstream";
-	case PHASE_RELAY:
-	case PHASE_GATE:
-		return "proxying";
-	default:
-		return NULL;
-	}
+	return s->phase == &phase_dead;
 }
 
 /* Appends to out[*at ..], as far as there is room. */
@@ -77,7 +61,7 @@ context(const struct log_origin *origin, char *out, size_t room)
 {
 	const struct session *s = LIST_ENTRY(origin, struct session, origin);
 
-	return describe(s, action(s), out, room);
+	return describe(s, s->phase->action != NULL ? s->phase->action(s) : NULL, out, room);
 }
 
 static size_t
@@ -123,22 +107,16 @@ session_remember(struct session *s, const char *user, const struct addr *backend
 	s->epitaph = epitaph_new(user, backend);
 }
 
-static bool
-is_proxying(enum phase phase)
-{
-	return phase == PHASE_RELAY || phase == PHASE_GATE;
-}
-
 void
-session_enter(struct session *s, enum phase phase)
+session_enter(struct session *s, const struct phase *phase)
 {
-	MUST(s->phase != PHASE_DEAD);
+	MUST(!session_is_dead(s));
 	loop_timer_stop(&s->timer);
-	if (is_proxying(s->phase) && !is_proxying(phase)) {
+	if (s->phase->is_proxying && !phase->is_proxying) {
 		session_event(s, "proxied session done");
 		SHIFT_COUNT(s->shift, logged_in, (uint32_t)-1);
 	}
-	s->phase = (uint8_t)phase;
+	s->phase = phase;
 }
 
 /* The one place where a session gives back what it holds. */
@@ -166,36 +144,12 @@ bury(struct loop_task *task)
 void
 session_end(struct session *s)
 {
-	if (s->phase == PHASE_DEAD)
+	if (session_is_dead(s))
 		return;
-	session_enter(s, PHASE_DEAD);
+	session_enter(s, &phase_dead);
 	loop_drop(&s->task);
 	s->task.run = bury;
 	loop_bury(s->shift->loop, &s->task);
-}
-
-/*
- * May a line of ours stand in the stream to the client now? Before login whenever it was
- * greeted and has read what it was sent; after it only where no message can be cut.
- */
-static bool
-may_speak(const struct session *s)
-{
-	uint64_t silent_ms = loop_now_ms(s->shift->loop) - s->progress_ms;
-
-	switch ((enum phase)s->phase) {
-	case PHASE_GREETING:
-	case PHASE_LINGER:
-	case PHASE_DEAD:
-		return false;
-	case PHASE_RELAY:
-		return s->to_client == NULL && s->to_backend == NULL && !s->mid_line_up && !s->mid_line_down &&
-		    !s->client.finished && silent_ms >= 1000;
-	case PHASE_GATE:
-		return s->entry->out.len == 0 && smtp_gate_idle(s->entry->gate);
-	default:
-		return s->entry == NULL || s->entry->out.len == 0;
-	}
 }
 
 void
@@ -203,7 +157,7 @@ session_goodbye(struct session *s, enum goodbye why)
 {
 	struct buf line;
 
-	if (may_speak(s)) {
+	if (s->phase->may_speak != NULL && s->phase->may_speak(s)) {
 		buf_init(&line, PROTO_ROOM);
 		session_proto(s)->goodbye(why, session_server(s)->name, &line);
 		/* Nobody waits for it: a client that does not read has no goodbye. */
@@ -219,18 +173,18 @@ on_client(struct loop_io *io, uint32_t events)
 	struct session *s = LIST_ENTRY(io, struct session, client.io);
 
 	conn_events(&s->client, events);
-	switch ((enum phase)s->phase) {
-	case PHASE_DEAD:
-		break;
-	case PHASE_RELAY:
-		relay_run(s);
-		break;
-	case PHASE_GATE:
-		gate_run(s);
-		break;
-	default:
-		dialogue_on_client(s, events);
-	}
+	if (s->phase->on_client != NULL)
+		s->phase->on_client(s, events);
+}
+
+void
+session_on_backend(struct loop_io *io, uint32_t events)
+{
+	struct session *s = LIST_ENTRY(io, struct session, backend.io);
+
+	conn_events(&s->backend, events);
+	if (s->phase->on_backend != NULL)
+		s->phase->on_backend(s, events);
 }
 
 static void
@@ -243,11 +197,12 @@ announce(const struct session *s)
 	    addr_format_port(client, &s->addr), s->listen->text);
 }
 
-void
-session_start(struct shift *shift, const struct conf_listen *listen, int fd, const struct addr *addr)
+struct session *
+session_new(struct shift *shift, const struct conf_listen *listen, int fd, const struct addr *addr)
 {
 	struct session *s = mem_alloc(sizeof(*s));
 
+	s->phase = &phase_new;
 	s->shift = shift;
 	s->listen = listen;
 	s->addr = *addr;
@@ -267,7 +222,7 @@ session_start(struct shift *shift, const struct conf_listen *listen, int fd, con
 	if (conn_open(&s->client, shift->loop, fd, false, on_client) == -1) {
 		session_log(s, LOG_ALERT, "epoll_ctl() failed %s", log_errno(errno));
 		session_end(s);
-		return;
+		return NULL;
 	}
-	dialogue_begin(s);
+	return s;
 }

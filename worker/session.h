@@ -8,14 +8,13 @@
  * session_end() only marks: the loop buries the dead after its turn, so any
  * callback may end its session and return.
  *
- *     GREETING -> DIALOGUE <-> AUTH -> WAIT
- *                    ^          |        |
- *                    +----------+--------+
- *                    |          v
- *                    +------- DIAL -> LOGIN -> RELAY or GATE -> dead
+ *     greeting -> dialogue <-> asking
+ *                    ^            |
+ *                    +----------- dial -> login -> relay or gate -> dead
  *
- * Modules of the phases: dialogue (GREETING to WAIT), handover (DIAL, LOGIN), relay,
- * gate. Built on: shift, conn, proto, epitaph.
+ * Each phase is a struct phase of its module: dialogue (greeting, dialogue, asking),
+ * handover (dial, login), relay, gate, farewell (linger). This module knows none of
+ * them. Built on: shift, conn, proto, entry, epitaph.
  */
 #ifndef POSTERN_WORKER_SESSION_H
 #define POSTERN_WORKER_SESSION_H
@@ -34,19 +33,19 @@
 #include "worker/shift.h"
 
 struct entry;
+struct session;
 struct spill;
 
-enum phase {
-	PHASE_GREETING,         /* smtp_greeting_delay: the client has to be silent */
-	PHASE_DIALOGUE,         /* the client's half speaks */
-	PHASE_AUTH,             /* the source is asked */
-	PHASE_WAIT,             /* Auth-Wait: silence before a refusal */
-	PHASE_DIAL,             /* a backend is looked up and connected to */
-	PHASE_LOGIN,            /* the backend's half speaks */
-	PHASE_RELAY,
-	PHASE_GATE,
-	PHASE_LINGER,           /* all is said; what the client still sends is thrown away */
-	PHASE_DEAD,
+/* What happens while a session is in a phase. Functions may be NULL: then nothing does. */
+struct phase {
+	/* What we do for the client, in the log's words ("connecting to upstream"); static. */
+	const char *(*action)(const struct session *s);
+	/* Events on its sockets; the conn has noted them already. */
+	void (*on_client)(struct session *s, uint32_t events);
+	void (*on_backend)(struct session *s, uint32_t events);
+	/* May a line of ours stand in the stream to the client now? */
+	bool (*may_speak)(const struct session *s);
+	bool is_proxying;       /* the client is logged in */
 };
 
 struct session {
@@ -62,13 +61,16 @@ struct session {
 	struct spill *to_backend, *to_client;   /* owned: what a full socket did not take, in RELAY */
 	uint64_t progress_ms;           /* when the relay last moved a byte; before it, when the client came */
 	struct addr addr;               /* the client's */
-	uint8_t phase;                  /* enum phase */
+	const struct phase *phase;
 	uint8_t seats;                  /* held */
 	bool mid_line_up, mid_line_down;        /* the last byte passed on did not end a line */
 };
 
-/* Takes over the accepted socket `fd`. The session lives until it ends by itself or by session_shut(). */
-void session_start(struct shift *shift, const struct conf_listen *listen, int fd, const struct addr *addr);
+/*
+ * Takes over the accepted socket `fd`, in no phase yet: the caller enters the first. NULL
+ * when the loop does not take it; the socket is closed then.
+ */
+struct session *session_new(struct shift *shift, const struct conf_listen *listen, int fd, const struct addr *addr);
 
 /* Marks it dead; it is buried at the end of the turn. Calling it twice is harmless. */
 void session_end(struct session *s);
@@ -99,6 +101,12 @@ session_proto(const struct session *s)
 }
 
 /* Moves on. Who enters a phase sets its timer. */
-void session_enter(struct session *s, enum phase phase);
+void session_enter(struct session *s, const struct phase *phase);
+
+/* It has ended and waits for its burial. */
+bool session_is_dead(const struct session *s);
+
+/* For the backend's conn: hands its events to the phase. */
+void session_on_backend(struct loop_io *io, uint32_t events);
 
 #endif
