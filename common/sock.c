@@ -71,6 +71,8 @@ prepare(const struct listening *l)
 		return 0;
 	if (set(l->fd, SOL_SOCKET, SO_REUSEADDR, 1) == -1 || set(l->fd, IPPROTO_TCP, TCP_NODELAY, 1) == -1)
 		return -1;
+	if (o->port_shared && sock_share_port(l->fd, true) == -1)
+		return -1;
 	if (l->at->addr.family == AF_INET6 && set(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, o->ipv6only) == -1)
 		return -1;
 	return set_keepalive(l->fd, o);
@@ -200,6 +202,12 @@ sock_listen(const struct endpoint *at, const struct sock_options *options, const
 		return -1;
 	}
 	return l.fd;
+}
+
+int
+sock_share_port(int fd, bool shared)
+{
+	return set(fd, SOL_SOCKET, SO_REUSEPORT, shared);
 }
 
 int

@@ -18,6 +18,7 @@ struct sock_options {
 	enum { SOCK_KEEPALIVE_SYSTEM, SOCK_KEEPALIVE_ON, SOCK_KEEPALIVE_OFF } keepalive;
 	int keepalive_idle_s, keepalive_interval_s, keepalive_count;    /* 0: the system's */
 	bool multipath;         /* MPTCP */
+	bool port_shared;       /* born so, see sock_share_port() */
 	/* UNIX sockets only: */
 	unsigned mode;          /* of the file, 0666 unless configured */
 	int uid, gid;           /* its owner; -1: leave */
@@ -30,6 +31,13 @@ struct sock_options {
  * with errno, and then *step is a static word: "socket", "setsockopt", "bind" ...
  */
 int sock_listen(const struct endpoint *at, const struct sock_options *options, const char **step);
+
+/*
+ * Says whether this socket shares its port with others of ours (SO_REUSEPORT). Linux lets a
+ * wildcard and a specific address listen on one port only while both say so; once they
+ * listen, they may be told to stop, and then nobody else comes beside them. Returns 0, or -1 with errno.
+ */
+int sock_share_port(int fd, bool shared);
 
 /* Applies what may change on a live listening socket (reload): buffers, keepalive, backlog. Returns 0, or -1 with errno. */
 int sock_adjust(int fd, const struct endpoint *at, const struct sock_options *options);

@@ -37,14 +37,56 @@ claim(const struct conf *old, const struct conf_listen *listen)
 	return -1;
 }
 
+/* Tells the sockets of `conf` on the port of `listen`. Returns how many there are. */
+static size_t
+share_port(const struct conf *conf, const struct conf_listen *listen, bool shared)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; conf != NULL && i < conf->listen_count; i++) {
+		const struct conf_listen *l = conf->listens[i];
+
+		if (l->fd != -1 && l->at.addr.family == listen->at.addr.family && l->at.addr.port == listen->at.addr.port)
+			count += sock_share_port(l->fd, shared) == 0;
+	}
+	return count;
+}
+
+/*
+ * A wildcard and a specific address with a socket of its own, or the one that follows the
+ * other in a reload, can listen side by side if they agree to it. They do for this moment
+ * only: the port of another process is never shared, nor is ours with it.
+ */
 static int
-open_one(struct conf_listen *listen, const struct conf *old)
+open_beside_ours(const struct conf_listen *listen, const struct conf *conf, const struct conf *old, const char **step)
+{
+	struct sock_options options = listen->options;
+	size_t ours = share_port(conf, listen, true) + share_port(old, listen, true);
+	int fd = -1, error = EADDRINUSE;
+
+	options.port_shared = true;
+	if (ours > 0) {
+		fd = sock_listen(&listen->at, &options, step);
+		error = errno;
+	}
+	share_port(conf, listen, false);
+	share_port(old, listen, false);
+	if (fd != -1)
+		sock_share_port(fd, false);
+	errno = error;
+	return fd;
+}
+
+static int
+open_one(struct conf_listen *listen, const struct conf *conf, const struct conf *old)
 {
 	const char *step = "";
 
 	if (listen->wildcard != NULL || (listen->fd = claim(old, listen)) != -1)
 		return 0;
 	listen->fd = sock_listen(&listen->at, &listen->options, &step);
+	if (listen->fd == -1 && errno == EADDRINUSE && listen->at.addr.family != AF_UNIX)
+		listen->fd = open_beside_ours(listen, conf, old, &step);
 	if (listen->fd != -1)
 		return 0;
 	log_say(LOG_EMERG, "%s() %s%s failed %s", step, strcmp(step, "bind") == 0 || strcmp(step, "listen") == 0 ? "to " : "",
@@ -58,7 +100,7 @@ listener_open(struct conf *conf, const struct conf *old)
 	for (size_t i = 0; i < conf->listen_count; i++)
 		conf->listens[i]->fd = -1;
 	for (size_t i = 0; i < conf->listen_count; i++)
-		if (open_one(conf->listens[i], old) == -1) {
+		if (open_one(conf->listens[i], conf, old) == -1) {
 			listener_rollback(conf, old);
 			return -1;
 		}

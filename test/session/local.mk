@@ -14,3 +14,5 @@ EXTRA_DIST += \
 	test/session/test_master.py \
 	test/session/test_worker.py \
 	test/session/test_gate.py
+
+EXTRA_DIST += test/session/test_cli.py test/session/test_config.py test/session/test_listen.py
