@@ -355,6 +355,17 @@ def test_reloads_in_a_burst_end_with_the_last_configuration(env):
 
 # --- logs, end ---
 
+def has_open(pid, path):
+    wanted = os.stat(path)
+    for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            if os.path.samestat(os.stat(entry), wanted):
+                return True
+        except FileNotFoundError:
+            pass
+    return False
+
+
 def test_all_lines_have_the_time_zone_of_the_configuration(env):
     postern = env.postern(mail(env), main="env TZ=Etc/GMT-5;")
     greets(env)
@@ -420,7 +431,10 @@ def test_usr1_reaches_workers_that_may_not_enter_the_log_directory(env):
     postern.kill(signal.SIGUSR1)
     eventually(postern.log_path.exists, "the new log")
     assert mode(postern.log_path) & 0o022 == 0
-    eventually(lambda: "reopening logs" in moved.read_text(), "the signal")
+    assert "reopening logs" in moved.read_text()
+    workers = postern.children()
+    assert len(workers) == 2
+    eventually(lambda: all(has_open(pid, postern.log_path) for pid in workers), "the swap in both workers")
     greets(env)
     client.send(b"x LOGOUT\r\n")
     client.expect(b"* BYE backend", b"x OK bye")
