@@ -69,6 +69,22 @@ loop_new(unsigned events_a_turn)
 	return loop;
 }
 
+static void
+run_first(struct list *row)
+{
+	struct loop_task *task = LIST_ENTRY(row->next, struct loop_task, node);
+
+	list_remove(&task->node);
+	task->run(task);
+}
+
+static void
+run_all(struct list *row)
+{
+	while (!list_is_empty(row))
+		run_first(row);
+}
+
 void
 loop_free(struct loop **loopp)
 {
@@ -76,6 +92,7 @@ loop_free(struct loop **loopp)
 
 	if (loop == NULL)
 		return;
+	run_all(&loop->dead);   /* who died behind the last turn */
 	close(loop->epoll);
 	mem_free(loop->ios);
 	mem_free(loop->events);
@@ -247,22 +264,6 @@ loop_drop(struct loop_task *task)
 {
 	if (is_queued(task))
 		list_remove(&task->node);
-}
-
-static void
-run_first(struct list *row)
-{
-	struct loop_task *task = LIST_ENTRY(row->next, struct loop_task, node);
-
-	list_remove(&task->node);
-	task->run(task);
-}
-
-static void
-run_all(struct list *row)
-{
-	while (!list_is_empty(row))
-		run_first(row);
 }
 
 /* What asks to be costly once more waits for another turn, behind those that were not reached. */

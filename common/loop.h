@@ -41,6 +41,8 @@ struct loop_task {
 };
 
 struct loop *loop_new(unsigned events_a_turn);
+
+/* Buries whoever still waits for that; no other task is run any more. */
 void loop_free(struct loop **loopp);
 
 /* Milliseconds of CLOCK_MONOTONIC, read at the start of the turn. */

@@ -319,6 +319,17 @@ START_TEST(a_turn_runs_timers_then_ready_then_costly_then_burials)
 }
 END_TEST
 
+START_TEST(who_dies_behind_the_last_turn_is_buried_with_the_loop)
+{
+	struct entry a = ENTRY('a', NULL), d = ENTRY('d', NULL);
+
+	again(&a);
+	bury(&d);
+	loop_free(&loop);
+	ck_assert_str_eq(diary, "d");
+}
+END_TEST
+
 START_TEST(what_asks_for_another_turn_gets_one_a_turn)
 {
 	struct entry a = ENTRY('a', again), c = ENTRY('c', costly);
@@ -503,6 +514,7 @@ loop_suite(void)
 	tcase_add_loop_test(tcase, an_event_fetched_earlier_in_the_turn_is_not_delivered, 0, UNIT_COUNT(treatments));
 	tcase_add_test(tcase, an_event_of_an_io_that_was_freed_touches_no_memory);
 	tcase_add_test(tcase, a_turn_runs_timers_then_ready_then_costly_then_burials);
+	tcase_add_test(tcase, who_dies_behind_the_last_turn_is_buried_with_the_loop);
 	tcase_add_test(tcase, what_asks_for_another_turn_gets_one_a_turn);
 	tcase_add_test(tcase, costly_work_is_shared_out_over_turns_oldest_first);
 	tcase_add_test(tcase, the_dead_are_buried_this_turn_even_if_they_had_other_plans);
