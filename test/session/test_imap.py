@@ -146,6 +146,13 @@ def test_every_form_of_login_asks_the_same(env):
     assert [line for line in stage.heard if b"LOGIN" in line] == [b'a LOGIN "joe" "' + SECRET + b'"\r\n'] * len(lines)
 
 
+def test_login_takes_bare_words_as_nginx_does(env):
+    stage = Stage(env, "imap")
+    assert stage.say("a LOGIN dom\\jörg*master p%(s]s)\r\n".encode()) == b"a OK backend LOGIN\r\n"
+    request = stage.auth.requests[0]
+    assert (request.decoded("Auth-User"), request.decoded("Auth-Pass")) == ("dom\\jörg*master".encode(), b"p%(s]s)")
+
+
 def test_an_authorization_identity_is_passed_on(env):
     stage = Stage(env, "imap")
     stage.say(b"a AUTHENTICATE PLAIN " + b64(b"boss", b"joe", SECRET) + b"\r\n")

@@ -52,6 +52,11 @@ static const struct {
 	    "{plain alice secret}a " WRONG "{plain alice secret2}b " WRONG },
 	{ 0, "a LOGIN alice\r\nb LOGIN\r\nc LOGIN a b c\r\nd LOGIN \"a\"\"b\"\r\ne LOGIN (a) b\r\n",
 	    "a " INVALID "b " INVALID "c " INVALID "d " INVALID "e " INVALID },
+	/* Bare words that are no atoms, as long as nothing in them could begin something else. */
+	{ 0, "a LOGIN dom\\joe*master p%(]s\xc3\xa9)\r\n", "{plain dom\\joe*master p%(]s\xc3\xa9)}a " WRONG },
+	{ 0, "a LOGIN joe x{8\r\nb LOGIN joe x\"y\r\nc LOGIN joe x\x7f\r\nd LOGIN joe x{8}\r\ne NOOP\r\n",
+	    "a " INVALID "b " INVALID "c " INVALID "d " INVALID "e OK completed\r\n" },
+	{ 0, "a LOGIN joe x{8+}\r\nb LOGOUT\r\n", "a " INVALID "{close}" },
 	{ 0, "a LOGIN \"\" secret\r\nb LOGIN {0+}\r\n secret\r\n",
 	    "a BAD invalid credentials\r\nb BAD invalid credentials\r\n" },
 	{ 0, "a LOGIN {3+}\r\na\nb x\r\nb LOGIN a {3+}\r\na\rb\r\nc NOOP\r\n",

@@ -69,7 +69,7 @@ read_login(struct imap_parse *p, struct imap_text args[ARGUMENTS])
 	for (unsigned i = 0; i < ARGUMENTS; i++) {
 		if (!imap_parse_blanks(p))
 			return IMAP_PARSE_BAD;
-		if ((state = imap_parse_astring(p, &args[i])) != IMAP_PARSE_DONE)
+		if ((state = imap_parse_credential(p, &args[i])) != IMAP_PARSE_DONE)
 			return state;
 	}
 	return read_nothing(p, args);

@@ -65,6 +65,13 @@ is_astring_char(char c)
 	return is_atom_char(c) || c == ']';
 }
 
+/* What may be no part of a quoted string or a literal. */
+static bool
+is_bare_char(char c)
+{
+	return (unsigned char)c > ' ' && c != 0x7f && c != '"' && c != '{';
+}
+
 static bool
 is_tag_char(char c)
 {
@@ -132,8 +139,9 @@ read_literal(struct imap_parse *p, struct imap_text *out)
 	return turn_line(p);
 }
 
-enum imap_parse_state
-imap_parse_astring(struct imap_parse *p, struct imap_text *out)
+/* A quoted string, a literal, or a word of what `fits` takes. */
+static enum imap_parse_state
+read_string(struct imap_parse *p, bool (*fits)(char c), struct imap_text *out)
 {
 	char first = p->at < p->end ? p->bytes[p->at] : '\0';
 
@@ -141,7 +149,21 @@ imap_parse_astring(struct imap_parse *p, struct imap_text *out)
 		return read_quoted(p, out);
 	if (first == '{')
 		return read_literal(p, out);
-	return read_word(p, is_astring_char, out) ? IMAP_PARSE_DONE : IMAP_PARSE_BAD;
+	return read_word(p, fits, out) ? IMAP_PARSE_DONE : IMAP_PARSE_BAD;
+}
+
+enum imap_parse_state
+imap_parse_astring(struct imap_parse *p, struct imap_text *out)
+{
+	return read_string(p, is_astring_char, out);
+}
+
+enum imap_parse_state
+imap_parse_credential(struct imap_parse *p, struct imap_text *out)
+{
+	if (p->at < p->end && p->bytes[p->at] == '(')
+		return IMAP_PARSE_BAD;
+	return read_string(p, is_bare_char, out);
 }
 
 static bool

@@ -5,7 +5,8 @@
  * first byte whenever bytes have come: the client's buffer bounds it, and so nothing
  * half-read has to be remembered but which literals the client has been invited to
  * send. Nothing nests: no command before login has more than a flat list. Strict but
- * for blanks, of which any number may stand where one must and at the end, as in nginx.
+ * for blanks, of which any number may stand where one must and at the end, and for what
+ * LOGIN takes as a bare word, both as in nginx.
  * Built on: line.
  */
 #ifndef POSTERN_WORKER_PROTO_IMAP_PARSE_H
@@ -65,6 +66,12 @@ bool imap_parse_atom(struct imap_parse *p, struct imap_text *out);
 
 /* An atom, a quoted string or a literal. */
 enum imap_parse_state imap_parse_astring(struct imap_parse *p, struct imap_text *out);
+
+/*
+ * An argument of LOGIN: as above, and bare words with bytes that no atom has. Clients send
+ * user*master or pass%word without quotes, and nginx takes it.
+ */
+enum imap_parse_state imap_parse_credential(struct imap_parse *p, struct imap_text *out);
 
 /* NIL or a list of strings in parentheses: the argument of ID (RFC 2971 section 3.1), passed over. */
 enum imap_parse_state imap_parse_id(struct imap_parse *p);
