@@ -3,7 +3,7 @@ import re
 import time
 
 from harness import eventually
-from peers import accept
+from peers import accept, imap_backend
 from stage import SECRET, Counter, Cutter, Stage, b64, check_all, cut_everywhere, listen_to_all, trickle, wait_requests
 
 PLAIN = b64(b"", b"joe", SECRET)
@@ -556,6 +556,115 @@ def test_a_backend_that_is_not_there_is_a_temporary_failure(env):
     assert stage.say(b"a LOGIN joe x\r\nb NOOP\r\n") == b"a " + LATER + b"b OK completed\r\n"
     stage.postern.wait_log(r"connect\(\) failed \(111: Connection refused\) while connecting to upstream, client: .*"
                            rf"upstream: {re.escape(env.ip(2))}:2001")
+
+
+def test_digests_can_be_tried_again(env):
+    """CVE-2026-27651: the second attempt found no challenge any more."""
+    def answer(request):
+        if request["Auth-User"] == "joe":
+            return dict(stage.yes, **{"Auth-Pass": "x"})
+        return {"Auth-Status": "No", "Auth-Wait": 1} if request["Auth-User"] == "slow" else b"HTTP/1.1 500 no\r\n\r\n"
+    stage = Stage(env, "imap", {"": "imap_auth cram-md5;"}, answer=answer)
+    stage.auth.keep_alive = False
+    client = stage.client()
+    challenges = set()
+    for user, heard in ((b"none", b"a " + LATER), (b"slow", b"a NO No\r\n"), (b"joe", b"a OK backend LOGIN\r\n")):
+        client.send(b"a AUTHENTICATE CRAM-MD5\r\n")
+        challenges.add(client.line())
+        client.send(b64(user + b" " + 32 * b"0") + b"\r\n")
+        assert client.line() == heard
+    assert challenges == {b"+ " + b64(r["Auth-Salt"].encode()) + b"\r\n" for r in stage.auth.requests}
+
+
+def test_a_client_that_leaves_takes_its_login_along(env):
+    """A reset while the auth server or the backend has the turn ends all at once."""
+    stage = Stage(env, "imap", backend=lambda wire: wire.rest())
+    client = stage.client()
+    client.send(b"a LOGIN joe x\r\n")
+    eventually(lambda: stage.backend.accepted == 1, "the backend is asked")
+    client.reset()
+    eventually(lambda: not stage.backend.wires[0].fill(), "the backend is left")
+    stage.auth.delay = 0.5
+    client = stage.client()
+    client.send(b"a LOGIN joe x\r\n")
+    wait_requests(stage, 2)
+    client.reset()
+    time.sleep(0.8)
+    assert stage.backend.accepted == 1
+    assert stage.say(b"a NOOP\r\n") == b"a OK completed\r\n"
+
+
+def test_shutdown_says_bye_whoever_has_the_turn(env):
+    bye = b"* BYE [UNAVAILABLE] Server shutting down, try again\r\n"
+    held = []
+
+    def answer(request):
+        held.append(request["Auth-User"])
+        if request["Auth-User"] == "held":
+            time.sleep(5)
+        return {"Auth-Status": "no", "Auth-Wait": 100} if request["Auth-User"] == "waits" else stage.yes
+    stage = Stage(env, "imap", answer=answer, backend=lambda wire: wire.rest())
+    clients = [stage.client() for _ in range(4)]
+    for client, said in zip(clients, (b"a LOGIN {3}\r\n", b"a LOGIN held x\r\n", b"a LOGIN waits x\r\n", b"a LOGIN joe x\r\n")):
+        client.send(said)
+    clients[0].expect(b"+ OK")
+    eventually(lambda: len(held) == 3 and stage.backend.accepted == 1, "all are on their way")
+    clients[2].quiet(0.2)
+    stage.postern.kill(15)
+    assert listen_to_all(clients) == 4 * [bye]
+
+
+def test_each_way_a_backend_can_fail_ends_in_time_and_disturbs_nobody(env):
+    def trickles(wire):
+        for byte in b"* OK " + 200 * b"x":
+            wire.send(bytes([byte]))
+            time.sleep(0.1)
+
+    def trickles_lines(wire):
+        wire.send(b"* OK hi\r\n")
+        for _ in range(200):
+            wire.send(b"* X\r\n")
+            time.sleep(0.1)
+
+    def half_closes(wire):
+        wire.finish()
+        wire.rest()
+
+    def half_closes_late(wire):
+        wire.send(b"* OK hi\r\n")
+        wire.line()
+        half_closes(wire)
+
+    ways = {b"trickles": trickles, b"lines": trickles_lines, b"half": half_closes, b"late": half_closes_late,
+            b"reset": lambda wire: wire.reset()}
+
+    def backend(wire):
+        ways.get(stage.turn, imap_backend)(wire)
+    stage = Stage(env, "imap", {"": "timeout 1s;"}, backend=backend)
+    stage.turn = b""
+    other = stage.client()
+    other.send(b"a LOGIN joe x\r\n")
+    other.expect(b"a OK backend LOGIN")
+    for way in ways:
+        stage.turn = way
+        client = stage.client()
+        client.send(b"a LOGIN joe x\r\n")
+        assert client.line() == b"a " + LATER, way
+        other.send(b"b NOOP\r\n")
+        other.expect(b"b OK backend NOOP")
+        client.close()
+    stage.postern.wait_log("upstream timed out while connecting to upstream")
+    stage.postern.wait_log("upstream timed out while sending LOGIN command to upstream")
+    stage.postern.wait_log("upstream prematurely closed connection while ", 2)
+
+
+def test_bad_commands_cost_no_log_lines(env):
+    stage = Stage(env, "imap", {"": "max_errors 100000;"}, level="info")
+    stage.say(2000 * b"a X\r\nb NOOP\r\nc ID NIL\r\nd ENABLE X\r\n")
+    stage.say(b"a LOGIN \x1b[31m\xe9\\\"\x01 x\r\n")
+    lines = stage.postern.log().splitlines()
+    assert len([line for line in lines if "*1 " in line]) <= 3, lines
+    assert all(line.isprintable() for line in lines)
 
 
 def memory(pid):

@@ -331,6 +331,20 @@ def test_leaving_during_the_wait_is_answered_at_once(env):
     assert client.rest() == b"-ERR No\r\n"
 
 
+def test_digests_can_be_tried_again(env):
+    def answer(request):
+        if request["Auth-User"] == "joe":
+            return dict(stage.yes, **{"Auth-Pass": "x"})
+        return {"Auth-Status": "No", "Auth-Wait": 1} if request["Auth-User"] == "slow" else b"HTTP/1.1 500 no\r\n\r\n"
+    stage = Stage(env, "pop3", {"": "pop3_auth apop;"}, answer=answer)
+    stage.auth.keep_alive = False
+    client = stage.client()
+    for user, heard in ((b"none", LATER), (b"slow", b"-ERR No\r\n"), (b"joe", b"+OK backend PASS\r\n")):
+        client.send(b"APOP " + user + b" " + DIGEST + b"\r\n")
+        assert client.line() == heard
+    assert len({r["Auth-Salt"] for r in stage.auth.requests}) == 1
+
+
 # What a backend says first, then to USER and to PASS; it closes where nothing follows.
 BROKEN = [
     (b"",), (b"-ERR busy\r\n",), (b"* OK imap\r\n",), (b"+OK " + 9000 * b"x",), (b"+OK \0\r\n",), (b"+OK\r\n",),
