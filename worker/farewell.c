@@ -4,8 +4,15 @@
 #include "worker/session.h"
 
 #define LINGER_MS 5000
+#define READS_A_TURN 16         /* of one who sends as fast as we read */
 
 static void linger(struct session *s);
+
+static void
+again(struct loop_task *task)
+{
+	linger(LIST_ENTRY(task, struct session, task));
+}
 
 static void
 on_client(struct session *s, uint32_t events)
@@ -32,11 +39,15 @@ linger(struct session *s)
 		return;
 	if (sent == 1) {
 		conn_finish(&s->client);
-		while (s->client.readable && got > 0)
+		for (int reads = 0; reads < READS_A_TURN && s->client.readable && got > 0; reads++)
 			got = conn_recv(&s->client, s->shift->scratch, SHIFT_SCRATCH);
 	}
-	if (sent == -1 || s->client.eof || s->client.failed)
+	if (sent == -1 || s->client.eof || s->client.failed) {
 		session_end(s);
+	} else if (s->client.readable && got > 0) {
+		s->task.run = again;
+		loop_again(s->shift->loop, &s->task);
+	}
 }
 
 void
