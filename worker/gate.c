@@ -42,51 +42,107 @@ say_note(struct session *s)
 	char *note = smtp_gate_note(s->entry->gate);
 
 	if (note[0] != '\0')
-		session_log(s, LOG_INFO, "%s", note);
+		session_log(s, smtp_gate_note_level(s->entry->gate), "%s", note);
 	note[0] = '\0';
+}
+
+/* Closes so that our last words arrive: the client may be in the middle of a message, and a reset would take them back. */
+static void
+part(struct session *s)
+{
+	s->client.readable = !s->client.eof;
+	farewell_begin(s);
 }
 
 /* The backend has gone: the client hears of it where that cannot be taken for an answer to something else. */
 static void
 backend_gone(struct session *s)
 {
-	session_log(s, LOG_ERROR, "upstream prematurely closed connection");
-	session_goodbye(s, GOODBYE_FAILED);
+	if (smtp_gate_idle(s->entry->gate))
+		session_proto(s)->goodbye(GOODBYE_FAILED, session_server(s)->name, &s->entry->out);
+	part(s);
 }
 
-/* Moves bytes between sockets and buffers. 1: some did; 0: none can now; -1: the session is over. */
+/* Sends what has gathered. What a backend that has gone does not take is lost, but its last words may still be there. */
+static int
+flush(struct session *s)
+{
+	struct entry *e = s->entry;
+
+	if (entry_flush(&s->backend, &e->backend_out) == -1) {
+		buf_reset(&e->backend_out);
+		s->backend.readable = true;
+	}
+	return entry_flush(&s->client, &e->out);
+}
+
+/* Reads from both. Who does not read its answers is not read, nor a client that has nobody to speak to any more. */
+static int
+fill(struct session *s)
+{
+	struct entry *e = s->entry;
+	size_t size = SHIFT_SCRATCH;
+	int down = e->backend_out.len == 0 ? entry_fill(&s->backend, &e->backend_in, s->shift->scratch, size) : 0;
+	int up = 0;
+
+	if (down == -1)
+		s->backend.eof = true;  /* a reset: nothing follows what came */
+	if (e->out.len == 0 && !s->backend.eof)
+		up = entry_fill(&s->client, &e->in, s->shift->scratch, size);
+	return up == -1 ? -1 : up == 1 || down == 1;
+}
+
+/*
+ * Moves bytes between sockets and buffers. 1: some moved; 0: none can now; -1: the session
+ * is over. What was sent has made room: the gate may have waited for it, and no event would tell.
+ */
 static int
 exchange(struct session *s)
 {
 	struct entry *e = s->entry;
-	size_t size = SHIFT_SCRATCH, held = e->out.len + e->backend_out.len;
-	int up, down;
+	size_t waiting = e->out.len + e->backend_out.len;
+	bool went;
+	int came;
 
-	if (entry_flush(&s->client, &e->out) == -1 || entry_flush(&s->backend, &e->backend_out) == -1) {
+	if (flush(s) == -1) {
 		session_end(s);
 		return -1;
 	}
-	/* Who does not read its answers is not read. */
-	up = e->out.len == 0 ? entry_fill(&s->client, &e->in, s->shift->scratch, size) : 0;
-	down = e->backend_out.len == 0 ? entry_fill(&s->backend, &e->backend_in, s->shift->scratch, size) : 0;
-	if (up == -1 || down == -1) {
+	went = e->out.len + e->backend_out.len < waiting;
+	if ((came = fill(s)) == -1)
 		session_end(s);
-		return -1;
-	}
-	/* What was sent has made room: the gate may have waited for it, and no event would tell. */
-	return up == 1 || down == 1 || e->out.len + e->backend_out.len < held;
+	return came == 0 ? went : came;
 }
 
-/* Nothing moves any more: is that because somebody has left? */
-static void
+/* Nothing moves any more: is that because somebody has left? True when there are last words to be dealt with. */
+static bool
 look_for_end(struct session *s)
 {
 	const struct entry *e = s->entry;
 
-	if (s->backend.eof && e->out.len == 0)
+	if (s->backend.eof && e->out.len == 0) {
+		if (e->backend_in.len > 0 && smtp_gate_server_left(e->gate))
+			return true;
+		session_log(s, LOG_ERROR, "upstream prematurely closed connection");
 		backend_gone(s);
-	else if (s->client.eof && e->out.len == 0 && smtp_gate_client_turn(e->gate))
+	} else if (s->client.eof && e->out.len == 0 && smtp_gate_client_turn(e->gate)) {
 		session_end(s);
+	}
+	return false;
+}
+
+static void
+end(struct session *s)
+{
+	/* Only after QUIT has the client nothing more to say. */
+	bool abrupt = *smtp_gate_note(s->entry->gate) != '\0' || s->backend.eof;
+
+	say_note(s);
+	entry_flush(&s->backend, &s->entry->backend_out);
+	if (abrupt)
+		part(s);
+	else
+		farewell_begin(s);
 }
 
 static void
@@ -106,9 +162,8 @@ run(struct session *s)
 			say_note(s);
 			break;
 		case GATE_MORE:
-			if ((moved = exchange(s)) == 0)
-				look_for_end(s);
-			if (moved != 1)
+			moved = exchange(s);
+			if (moved == -1 || (moved == 0 && !look_for_end(s)))
 				return;
 			set_timer(s);
 			break;
@@ -120,9 +175,7 @@ run(struct session *s)
 			inquiry_begin(s, smtp_gate_credentials(e->gate));
 			return;
 		case GATE_CLOSE:
-			say_note(s);
-			entry_flush(&s->backend, &e->backend_out);
-			farewell_begin(s);
+			end(s);
 			return;
 		}
 	}

@@ -43,6 +43,7 @@ struct smtp_gate {
 	bool has_recipient;             /* it has accepted one in this transaction */
 	bool said_helo;                 /* HELO, not EHLO */
 	bool stalled;                   /* message bytes move again when the backend reads */
+	bool upstream_failed;           /* the note is about the backend */
 };
 
 struct smtp_gate *
@@ -113,14 +114,21 @@ fail(struct smtp_gate *g, const char *text)
 	return GATE_AGAIN;
 }
 
-/* The backend is not to be understood any more. The client hears of it between two answers only. */
-static enum gate_verdict
-give_up(struct smtp_gate *g, const char *event, const struct line *line)
+static void
+note_line(struct smtp_gate *g, const char *event, const struct line *line)
 {
 	char excerpt[PROTO_NOTE - 64];
 
 	note_set(g->common.note, "upstream sent %s: \"%s\"", event,
 	    log_text(excerpt, sizeof(excerpt), line->text, line->len));
+}
+
+/* The backend is not to be understood any more. The client hears of it between two answers only. */
+static enum gate_verdict
+give_up(struct smtp_gate *g, const char *event, const struct line *line)
+{
+	note_line(g, event, line);
+	g->upstream_failed = true;
 	if (!g->reply.open)
 		proto_smtp.goodbye(GOODBYE_FAILED, server(g)->name, &g->answer);
 	g->state = AT_CLOSED;
@@ -462,9 +470,13 @@ take_reply(struct smtp_gate *g, const struct line *line)
 		MUST(buf_add(&g->answer, line->text, line->taken) == 0);
 	if (g->reply.open)
 		return GATE_AGAIN;
-	g->state = g->reply.code == CODE_CLOSING ? AT_CLOSED : AT_COMMAND;
-	if (g->state == AT_COMMAND)
-		states[was].answered(g);
+	if (g->reply.code == CODE_CLOSING) {
+		note_line(g, "invalid response", line);
+		g->state = AT_CLOSED;
+		return GATE_AGAIN;
+	}
+	g->state = AT_COMMAND;
+	states[was].answered(g);
 	return GATE_AGAIN;
 }
 
@@ -536,6 +548,21 @@ smtp_gate_answer(struct smtp_gate *g, const struct refusal *refusal, struct buf 
 	MUST(smtp_say_refusal(&g->answer, refusal, true) == 0);
 	g->state = AT_COMMAND;
 	flush(&g->answer, to_client);
+}
+
+bool
+smtp_gate_server_left(struct smtp_gate *g)
+{
+	if (g->state != AT_BODY)
+		return false;
+	g->state = AT_GOODBYE;
+	return true;
+}
+
+enum log_level
+smtp_gate_note_level(const struct smtp_gate *g)
+{
+	return g->upstream_failed ? LOG_ERROR : LOG_INFO;
 }
 
 char *

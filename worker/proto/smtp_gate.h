@@ -49,8 +49,15 @@ const struct credentials *smtp_gate_credentials(const struct smtp_gate *gate);
 /* NULL: it may go to the backend. A refusal never closes the session here: others may have been accepted. */
 void smtp_gate_answer(struct smtp_gate *gate, const struct refusal *refusal, struct buf *to_client);
 
-/* What to log, "" for nothing; cleared by the caller. */
+/*
+ * The backend will say no more than what stands in `from_server`, and takes nothing. True
+ * when message text was on its way: then the next steps read those last words.
+ */
+bool smtp_gate_server_left(struct smtp_gate *gate);
+
+/* What to log, "" for nothing, and how grave it is; cleared by the caller. */
 char *smtp_gate_note(struct smtp_gate *gate);
+enum log_level smtp_gate_note_level(const struct smtp_gate *gate);
 
 /* True while the client has the turn: its silence then counts. */
 bool smtp_gate_client_turn(const struct smtp_gate *gate);
