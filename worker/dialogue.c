@@ -57,15 +57,18 @@ turn_end(struct session *s)
 	e->left_ms = used_ms < e->left_ms ? e->left_ms - used_ms : 1;
 }
 
+/* What the client half has to say; a bad command of which it says nothing is worth a line at debug only. */
 static void
 say_note(struct session *s)
 {
 	struct client *client = s->entry->client;
 
-	if (client->note[0] == '\0')
-		return;
-	session_log(s, LOG_INFO, "%s", client->note);
+	if (client->note[0] != '\0')
+		session_log(s, LOG_INFO, "%s", client->note);
+	else if (client->errors != s->entry->errors_seen)
+		session_log(s, LOG_DEBUG, "client sent invalid command");
 	client->note[0] = '\0';
+	s->entry->errors_seen = client->errors;
 }
 
 /* Sends the answers that have gathered. False when the rest must wait, or the client is gone. */
@@ -263,15 +266,15 @@ action(const struct session *s)
 }
 
 static const struct phase phase_greeting = {
-	.action = action_greeting, .on_client = on_early,
+	.name = "greeting", .action = action_greeting, .on_client = on_early,
 };
 
 static const struct phase phase_dialogue = {
-	.action = action, .on_client = on_client, .may_speak = may_speak,
+	.name = "dialogue", .action = action, .on_client = on_client, .may_speak = may_speak,
 };
 
 static const struct phase phase_asking = {
-	.action = action, .on_client = on_client_asking, .may_speak = may_speak,
+	.name = "asking", .action = action, .on_client = on_client_asking, .may_speak = may_speak,
 };
 
 void

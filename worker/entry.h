@@ -49,6 +49,7 @@ struct entry {
 	uint64_t left_ms;               /* of `timeout`; runs while the client has the turn */
 	uint64_t turn_ms;               /* since when it has the turn; 0: it has not */
 	unsigned attempt;
+	unsigned errors_seen;           /* of client->errors: what the log knows */
 };
 
 /* For a client at `addr`, which is borrowed, of this server. */

@@ -21,7 +21,7 @@ on_client(struct session *s, uint32_t events)
 	linger(s);
 }
 
-static const struct phase phase_linger = { .on_client = on_client };
+static const struct phase phase_linger = { .name = "linger", .on_client = on_client };
 
 static void
 on_over(struct loop_timer *timer)

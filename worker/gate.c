@@ -243,6 +243,7 @@ action(const struct session *s)
 }
 
 static const struct phase phase_gate = {
+	.name = "gate",
 	.action = action,
 	.on_client = on_events,
 	.on_backend = on_events,

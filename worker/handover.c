@@ -240,10 +240,12 @@ action(const struct session *s)
 }
 
 static const struct phase phase_dial = {
+	.name = "dial",
 	.action = action, .on_client = on_client, .on_backend = on_dialled, .may_speak = may_speak,
 };
 
 static const struct phase phase_login = {
+	.name = "login",
 	.action = action, .on_client = on_client, .on_backend = on_reply, .may_speak = may_speak,
 };
 

@@ -244,6 +244,7 @@ action(const struct session *s)
 }
 
 static const struct phase phase_relay = {
+	.name = "relay",
 	.action = action,
 	.on_client = on_events,
 	.on_backend = on_events,

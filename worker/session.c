@@ -12,10 +12,10 @@
 #include "worker/entry.h"
 
 /* After its end: nothing happens any more. */
-static const struct phase phase_dead;
+static const struct phase phase_dead = { .name = "dead" };
 
 /* Before its first phase. */
-static const struct phase phase_new;
+static const struct phase phase_new = { .name = "new" };
 
 bool
 session_is_dead(const struct session *s)
@@ -116,6 +116,7 @@ session_enter(struct session *s, const struct phase *phase)
 		session_event(s, "proxied session done");
 		SHIFT_COUNT(s->shift, logged_in, (uint32_t)-1);
 	}
+	session_log(s, LOG_DEBUG, "%s -> %s", s->phase->name, phase->name);
 	s->phase = phase;
 }
 

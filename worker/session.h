@@ -38,6 +38,7 @@ struct spill;
 
 /* What happens while a session is in a phase. Functions may be NULL: then nothing does. */
 struct phase {
+	const char *name;       /* for the log at level debug */
 	/* What we do for the client, in the log's words ("connecting to upstream"); static. */
 	const char *(*action)(const struct session *s);
 	/* Events on its sockets; the conn has noted them already. */

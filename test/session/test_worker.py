@@ -2,6 +2,7 @@
 import os
 
 from harness import Wire, eventually
+from peers import AuthHttp, Listener, accept, imap_backend
 
 
 def test_affinity_auto_gives_each_worker_one_cpu(env):
@@ -39,3 +40,20 @@ def test_a_user_without_any_backend_is_a_temporary_failure(env):
     client.expect(b"a NO [UNAVAILABLE] Temporary failure, try again later.", b"b OK completed")
     assert eventually(lambda: "no backend is named for this user" in postern.log(), "the reason in the log")
     assert "exited on signal" not in postern.log()
+
+
+def test_debug_shows_each_step_and_each_bad_command(env):
+    env.keep(Listener((env.ip(2), 2000), imap_backend))
+    env.keep(AuthHttp((env.ip(3), 9000), accept(env.ip(2), 2000)))
+    postern = env.postern(f"""
+    auth_http {env.ip(3)}:9000/auth;
+    server {{ listen {env.ip()}:2143; protocol imap; }}
+""")
+    client = Wire.to((env.ip(), 2143))
+    client.send(b"a bogus\r\nb LOGIN joe secret\r\nc LOGOUT\r\n")
+    assert b"c OK bye" in client.rest()
+    client.close()
+    postern.wait_log(r"\[debug\] .*client sent invalid command")
+    for step in ("greeting -> dialogue", "dialogue -> asking", "asking -> dial", "dial -> login", "login -> relay",
+                 "relay -> dead"):
+        postern.wait_log(r"\[debug\] .*" + step)
