@@ -112,6 +112,8 @@ session_enter(struct session *s, const struct phase *phase)
 {
 	MUST(!session_is_dead(s));
 	loop_timer_stop(&s->timer);
+	/* What the phase before had put off for its next turn is not this one's to do. */
+	loop_drop(&s->task);
 	if (s->phase->is_proxying && !phase->is_proxying) {
 		session_event(s, "proxied session done");
 		SHIFT_COUNT(s->shift, logged_in, (uint32_t)-1);
@@ -148,7 +150,6 @@ session_end(struct session *s)
 	if (session_is_dead(s))
 		return;
 	session_enter(s, &phase_dead);
-	loop_drop(&s->task);
 	s->task.run = bury;
 	loop_bury(s->shift->loop, &s->task);
 }

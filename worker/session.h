@@ -101,7 +101,7 @@ session_proto(const struct session *s)
 	return proto_get(session_server(s)->protocol);
 }
 
-/* Moves on. Who enters a phase sets its timer. */
+/* Moves on: timer and task of the phase before are off. Who enters a phase sets its timer. */
 void session_enter(struct session *s, const struct phase *phase);
 
 /* It has ended and waits for its burial. */

@@ -58,6 +58,35 @@ def gather_logs(folder):
     return text
 
 
+class Vitals:
+    """What a process uses, as /proc tells."""
+
+    def __init__(self, pid):
+        self.pid, self.proc = pid, pathlib.Path(f"/proc/{pid}")
+
+    def ticks(self):
+        """CPU time so far, in hundredths of a second."""
+        fields = (self.proc / "stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    def descriptors(self):
+        return len(os.listdir(self.proc / "fd"))
+
+    def memory_kb(self):
+        """What is resident and not shared with a file."""
+        return int(re.search(r"RssAnon:\s+(\d+) kB", (self.proc / "status").read_text()).group(1))
+
+    def idles(self, seconds=1.0):
+        """It hardly runs for so long: whatever it waits for, it does not spin."""
+        before = self.ticks()
+        time.sleep(seconds)
+        spent = self.ticks() - before
+        assert spent <= 10 * seconds, f"{spent} ticks of CPU in {seconds} s without work"
+
+    def wait_descriptors(self, count):
+        eventually(lambda: self.descriptors() <= count, f"no more than {count} descriptors are open")
+
+
 class Wire:
     """A connection that a test talks over. Everything is bytes; everything has a deadline."""
 

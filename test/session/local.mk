@@ -12,6 +12,7 @@ EXTRA_DIST += \
 	test/session/test_pop3.py \
 	test/session/test_smoke.py \
 	test/session/test_master.py \
+	test/session/test_turns.py \
 	test/session/test_worker.py \
 	test/session/test_gate.py
 

@@ -123,16 +123,18 @@ class AuthHttp(Listener):
             if answer is None:
                 return
             if isinstance(answer, dict):
-                answer = self.compose(answer)
+                answer = compose(answer, self.keep_alive)
             wire.send(answer)
             if not self.keep_alive:
                 return
 
-    def compose(self, fields):
-        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        if self.keep_alive:
-            return f"HTTP/1.1 200 OK\r\n{head}Content-Length: 0\r\n\r\n".encode("latin-1")
-        return f"HTTP/1.0 200 OK\r\n{head}\r\n".encode("latin-1")
+
+def compose(fields, keep_alive=True):
+    """An HTTP response that has these fields."""
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    if keep_alive:
+        return f"HTTP/1.1 200 OK\r\n{head}Content-Length: 0\r\n\r\n".encode("latin-1")
+    return f"HTTP/1.0 200 OK\r\n{head}\r\n".encode("latin-1")
 
 
 def imap_backend(wire, user=None, password=None, capability="IMAP4rev1", on_command=None):

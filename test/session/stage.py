@@ -5,10 +5,10 @@ import threading
 import time
 
 from harness import PATIENCE, Wire, eventually
-from peers import AuthHttp, Listener, accept, imap_backend, pop3_backend
+from peers import AuthHttp, Listener, accept, imap_backend, pop3_backend, smtp_backend
 
-BACKENDS = {"imap": imap_backend, "pop3": pop3_backend}
-GREETINGS = {"imap": b"* OK IMAP4 ready", "pop3": b"+OK POP3 ready"}
+BACKENDS = {"imap": imap_backend, "pop3": pop3_backend, "smtp": smtp_backend}
+GREETINGS = {"imap": b"* OK IMAP4 ready", "pop3": b"+OK POP3 ready", "smtp": b"220 mail.example.com ESMTP ready"}
 SECRET = b"s3cr3t-of-joe"
 
 

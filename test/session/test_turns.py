@@ -1,0 +1,51 @@
+"""Whose turn it is: what a client sends at the wrong moment waits, in order, and is carried out once."""
+import threading
+import time
+
+from stage import Stage
+
+
+class Single:
+    """An auth server that cannot say, slowly, and remembers how many it was asked about at a time."""
+
+    def __init__(self):
+        self.lock, self.asking, self.most, self.users = threading.Lock(), 0, 0, []
+
+    def answer(self, request):
+        with self.lock:
+            self.asking += 1
+            self.most = max(self.most, self.asking)
+            self.users.append(request["Auth-User"])
+        time.sleep(0.003)
+        with self.lock:
+            self.asking -= 1
+        return b"HTTP/1.1 500 broken\r\nContent-Length: 0\r\n\r\n"
+
+
+def commands(count):
+    """A LOGIN here and there among NOOPs, each with the answer that it gets."""
+    for i in range(count):
+        if i % 41 == 40:
+            yield b"t%d LOGIN u%d secret\r\n" % (i, i), b"t%d NO [UNAVAILABLE] Temporary failure, try again later." % i
+        else:
+            yield b"t%d NOOP\r\n" % i, b"t%d OK completed" % i
+
+
+def test_commands_that_come_while_one_is_judged_wait(env):
+    """The client half pauses every few commands; bytes that arrive in the pause must not start it twice."""
+    single = Single()
+    stage = Stage(env, "imap", answer=single.answer, mail="max_commands 100000;")
+    client = stage.client()
+    said = list(commands(6000))
+
+    def talk():
+        for line, _ in said:
+            client.send(line)
+    talker = threading.Thread(target=talk)
+    talker.start()
+    for _, answer in said:
+        client.expect(answer)
+    talker.join()
+    client.close()
+    assert single.most == 1, f"{single.most} questions about one client at a time"
+    assert single.users == [f"u{i}" for i in range(40, 6000, 41)]
