@@ -70,7 +70,7 @@ context_of_event(const struct log_origin *origin, char *out, size_t room)
 	return describe(LIST_ENTRY(origin, struct session, origin), NULL, out, room);
 }
 
-static void
+static void __attribute__((format(printf, 3, 0)))
 vlog(const struct session *s, enum log_level level, const char *format, va_list args)
 {
 	const struct log *log = session_server(s)->log;

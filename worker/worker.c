@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -210,16 +211,28 @@ on_signal(struct loop_io *io, uint32_t events)
 	}
 }
 
+static bool
+same_file(int a, int b)
+{
+	struct stat left, right;
+
+	return fstat(a, &left) == 0 && fstat(b, &right) == 0 &&
+	    left.st_dev == right.st_dev && left.st_ino == right.st_ino;
+}
+
 /* The log file `index` was reopened: the new descriptor takes the number that all the logs know. */
 static void
 swap_log(struct worker *w, unsigned index, int fd)
 {
 	const struct conf *conf = w->birth->conf;
+	int old;
 
 	if (fd == -1 || index >= conf->file_count || conf->files[index]->fd == -1)
 		return;
-	if (dup3(fd, conf->files[index]->fd, O_CLOEXEC) == -1)
-		log_say(LOG_ALERT, "dup3() failed %s", log_errno(errno));
+	old = conf->files[index]->fd;
+	/* A library's last words go where the log goes. */
+	if ((same_file(old, STDERR_FILENO) && dup2(fd, STDERR_FILENO) == -1) || dup3(fd, old, O_CLOEXEC) == -1)
+		log_say(LOG_ALERT, "swapping a reopened log failed %s", log_errno(errno));
 }
 
 static void
@@ -315,6 +328,7 @@ worker_run(const struct worker_birth *birth)
 	accept_free(&w->accept);
 	auth_free(&w->shift.auth);
 	resolver_free(&w->shift.resolver);
+	loop_turn(w->shift.loop, 0);    /* buries what these have closed */
 	loop_free(&w->shift.loop);
 	mem_free(w);
 	exit(EXIT_SUCCESS);

@@ -55,8 +55,8 @@ static const char *const vectors[] = {
 	"$2b$04$07slaAT9uqOUDFsJD2Z4GO2C2iXi1vCEhgnhDSRXfn2m8AWjl7MY6",
 	"{SHA512-CRYPT}$6$PYSKcCuBclVULvNY$Genw3fRS.zAsMpXud7gtm02ef1nSbie1wyJwBE8Op23z0r/qfUlPaUmyXQ.se9GU8ScMGyx."
 	"1DjMWa/.d2KR60",
-	"$6$rounds=1000$wML.llVEV8uVSO7x$4nRntOeFgts7pW.hu5op9dl4GMhIpy2OwPOQUQcstD20JxKNaKlrlIyJ0xKU5XxzipkXJ1ZhGzhXSPLR"
-	"UAXka0",
+	("$6$rounds=1000$wML.llVEV8uVSO7x$4nRntOeFgts7pW.hu5op9dl4GMhIpy2OwPOQUQcstD20JxKNaKlrlIyJ0xKU5XxzipkXJ1ZhGzhXSPLR"
+	 "UAXka0"),
 	"{SHA256-CRYPT}$5$rhoqALpi11ZHo9OR$nitUv81tX.FqK3A78ZRz8yMTCsZCs1iLetgvr7PIQj1",
 	"$5$abcdefgh$r9xTl.GUAgtnwCn6sC2SIJ0Wx1zm2nVBxp.PsRt2l6D",
 	"{MD5-CRYPT}$1$8cdNOTch$qcgQ5cgrGenLLv5i0QuzA0",
@@ -216,8 +216,8 @@ static const char *const by_cost[] = {
 	"*",
 	"{PLAIN}x",
 	"{MD5-CRYPT}$1$8cdNOTch$qcgQ5cgrGenLLv5i0QuzA0",
-	"$6$rounds=1000$wML.llVEV8uVSO7x$4nRntOeFgts7pW.hu5op9dl4GMhIpy2OwPOQUQcstD20JxKNaKlrlIyJ0xKU5XxzipkXJ1ZhGzhXSPLR"
-	"UAXka0",
+	("$6$rounds=1000$wML.llVEV8uVSO7x$4nRntOeFgts7pW.hu5op9dl4GMhIpy2OwPOQUQcstD20JxKNaKlrlIyJ0xKU5XxzipkXJ1ZhGzhXSPLR"
+	 "UAXka0"),
 	"$2b$04$07slaAT9uqOUDFsJD2Z4GO2C2iXi1vCEhgnhDSRXfn2m8AWjl7MY6",
 	"{BLF-CRYPT}$2y$05$.a.KAHAEQSqxLl7gHLsmj.bbL6K9sxaozHgELDa93Iq0LTQPQjZe2",
 	"$5$abcdefgh$r9xTl.GUAgtnwCn6sC2SIJ0Wx1zm2nVBxp.PsRt2l6D",
