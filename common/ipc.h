@@ -14,9 +14,10 @@ enum ipc_kind {
 	IPC_READY = 1,  /* child -> master: it serves */
 	IPC_FAILED,     /* child -> master: it cannot start; `value` is an errno */
 	IPC_LOGFILE,    /* master -> child: descriptor of log file `index`, reopened */
-	IPC_FEED,       /* master -> helper: fresh descriptor of the file it reads */
+	IPC_FEED,       /* master -> helper: fresh descriptor of the file it reads; `value` is its number */
 	IPC_SETTING,    /* master -> helper: setting number `index` is `value`, or the descriptor holds it */
 	IPC_START,      /* master -> helper: that was the last setting */
+	IPC_FED,        /* helper -> master: what it answers from is now file number `value` */
 };
 
 /*

@@ -127,6 +127,7 @@ helper_plan_new(const struct conf *conf, const struct conf_source *source)
 		.executable = -1,
 		.mailbox = -1,
 		.file = -1,
+		.fresh = -1,
 		.user = arena_strdup(arena, conf->user != NULL ? conf->user : ""),
 		.uid = conf->uid,
 		.gid = conf->gid,
@@ -156,6 +157,7 @@ helper_plan_free(struct helper_plan **planp)
 	close_if_open((*planp)->executable);
 	close_if_open((*planp)->mailbox);
 	close_if_open((*planp)->file);
+	close_if_open((*planp)->fresh);
 	*planp = NULL;
 	arena_free(&arena);
 }
@@ -278,7 +280,7 @@ helper_leave_terminal(const struct helper_plan *plan, struct place *place)
 int
 helper_instruct(const struct helper_plan *plan, struct place *place)
 {
-	const struct ipc_message start = { .kind = IPC_START };
+	const struct ipc_message start = { .kind = IPC_START }, file = { .kind = IPC_FEED };
 
 	if (tell(place, IPC_SETTING, IPC_SET_LABEL, 0, text_fd(plan->label, strlen(plan->label))) == -1)
 		return -1;
@@ -289,15 +291,20 @@ helper_instruct(const struct helper_plan *plan, struct place *place)
 		return -1;
 	if (place_tell(place, &start, -1) == -1)
 		return -1;
-	return plan->file == -1 ? 0 : helper_feed(plan, place);
+	if (plan->file == -1)
+		return 0;
+	/* What is good comes first: what is new may turn out to be nonsense. */
+	if (place_tell(place, &file, plan->file) == -1)
+		return -1;
+	return plan->fresh == -1 ? 0 : helper_feed(plan, place);
 }
 
 int
 helper_feed(const struct helper_plan *plan, struct place *place)
 {
-	const struct ipc_message message = { .kind = IPC_FEED };
+	const struct ipc_message message = { .kind = IPC_FEED, .value = plan->fresh_number };
 
-	return place_tell(place, &message, plan->file);
+	return place_tell(place, &message, plan->fresh);
 }
 
 void

@@ -120,12 +120,26 @@ on_gone(struct place *place)
 		free_source(source);
 }
 
+/* One of them can read it: from now on those that are started anew begin with it. */
+static void
+on_fed(struct place *place, int64_t number)
+{
+	struct helper_plan *plan = source_of(place)->plan;
+
+	if (plan->fresh == -1 || number != plan->fresh_number)
+		return;
+	close(plan->file);
+	plan->file = plan->fresh;
+	plan->fresh = -1;
+}
+
 static const struct place_role helper_role = {
 	.name = "helper process",
 	.kind = BOARD_HELPER,
 	.become = become_helper,
 	.started = on_started,
 	.ready = on_ready,
+	.fed = on_fed,
 	.failed = on_failed,
 	.gone = on_gone,
 };
@@ -142,10 +156,15 @@ on_file(void *ctx, int fd)
 		log_say(LOG_ALERT, "fcntl() for \"%s\" failed %s", source->path, log_errno(errno));
 		return;
 	}
-	close(source->plan->file);
-	source->plan->file = copy;
+	if (source->plan->fresh != -1)
+		close(source->plan->fresh);
+	source->plan->fresh = copy;
+	source->plan->fresh_number++;
 	for (unsigned i = 0; i < source->seat_count; i++)
-		helper_feed(source->plan, &source->seats[i].place);
+		if (source->seats[i].place.pid > 0)
+			helper_feed(source->plan, &source->seats[i].place);
+		else
+			place_hurry(&source->seats[i].place);
 }
 
 /* --- its life --- */

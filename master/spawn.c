@@ -88,10 +88,14 @@ take_ready(struct place *place)
 	place->role->ready(place);
 }
 
-/* A process has one thing to say, once. */
+/* A process has one thing to say, once; a helper also what it has read. */
 static void
 take_message(struct place *place, const struct ipc_message *message)
 {
+	if (message->kind == IPC_FED && place->role->fed != NULL) {
+		place->role->fed(place, message->value);
+		return;
+	}
 	if (place->heard || (message->kind != IPC_READY && message->kind != IPC_FAILED)) {
 		complain(place, "a message that means nothing");
 		return;
@@ -367,6 +371,13 @@ spawn_reaped(struct spawn *spawn, pid_t pid, int status)
 		return true;
 	}
 	return false;
+}
+
+void
+place_hurry(struct place *place)
+{
+	if (place->spawn != NULL && !place->retired && place->pid == 0 && loop_timer_is_set(&place->timer))
+		loop_timer_set(place->spawn->loop, &place->timer, 0);
 }
 
 void

@@ -32,6 +32,7 @@ struct place_role {
 	/* A process was forked; NULL: there is nothing to tell it. Returns 0, or -1 with the reason logged: it is killed. */
 	int (*started)(struct place *place);
 	void (*ready)(struct place *place);     /* the first process of the place serves */
+	void (*fed)(struct place *place, int64_t number);       /* IPC_FED came; NULL: it has no business to */
 	void (*failed)(struct place *place);    /* the place is empty and stays so */
 	void (*gone)(struct place *place);      /* the retired place is empty: its memory may go */
 };
@@ -76,6 +77,9 @@ int place_open(struct spawn *spawn, struct place *place, const struct place_role
 
 /* Sends a message to the process, with a descriptor or -1; a failure is logged. Nobody there is no failure. */
 int place_tell(struct place *place, const struct ipc_message *message, int fd);
+
+/* If the place waits to be filled again, it has waited long enough: something has changed. */
+void place_hurry(struct place *place);
 
 /*
  * The place will not be filled again. Its process gets `signal`; 0: its channel is closed

@@ -76,12 +76,21 @@ set(struct helper *h, const struct ipc_message *message, int fd)
 		close(fd);
 }
 
+static void
+tell_master(uint32_t kind, int64_t value)
+{
+	const struct ipc_message message = { .kind = kind, .value = value };
+
+	/* If the master cannot be told, it is dead, and the channel says so next. */
+	ipc_send(IPC_HELPER_CHANNEL, &message, -1);
+}
+
 /*
  * Reads a fresh file and, if it is good, answers from it from now on; else nothing
  * changes. Answers under way keep the old one locked until they are done.
  */
 static int
-feed(struct helper *h, int fd)
+feed(struct helper *h, int fd, int64_t number)
 {
 	char *why = NULL;
 	void *fresh = h->kind->load(fd, h->label, &why), *old;
@@ -98,8 +107,10 @@ feed(struct helper *h, int fd)
 	old = h->loaded;
 	h->loaded = fresh;
 	pthread_mutex_unlock(&h->lock);
-	if (old != NULL)
+	if (old != NULL) {      /* the first one is what READY is about */
 		h->kind->unload(&old);
+		tell_master(IPC_FED, number);
+	}
 	return 0;
 }
 
@@ -119,7 +130,7 @@ hear(struct helper *h)
 	} else if (message.kind == IPC_LOGFILE) {
 		helper_log_reopened(message.index, fd);
 	} else if (message.kind == IPC_FEED && fd != -1) {
-		if (feed(h, fd) == -1 && h->loaded == NULL)
+		if (feed(h, fd, message.value) == -1 && h->loaded == NULL)
 			return IPC_FAILED;
 	} else if (fd != -1) {
 		close(fd);
@@ -133,15 +144,6 @@ listen_to_master(void *ctx)
 	for (;;)
 		hear(ctx);
 	return NULL;
-}
-
-static void
-tell_master(uint32_t kind, int64_t value)
-{
-	const struct ipc_message message = { .kind = kind, .value = value };
-
-	/* If the master cannot be told, it is dead, and the channel says so next. */
-	ipc_send(IPC_HELPER_CHANNEL, &message, -1);
 }
 
 static _Noreturn void
