@@ -227,9 +227,9 @@ judge_user(const struct passwdfile *table, const struct passwdline *line, const 
 	if (!proven)
 		return "wrong password";
 	if (!passwdline_allows_client(line, &request->client))
-		return "client address is not in \"allow_nets\"";
+		return "client address is not in allow_nets";
 	if (!passwdline_allows_protocol(line, request->protocol))
-		return "protocol is not in \"protocols\"";
+		return "protocol is not in protocols";
 	return NULL;
 }
 
@@ -249,7 +249,7 @@ admit(const struct passwdline *line, const struct helper_request *request, struc
 {
 	if (line->nologin.text != NULL) {
 		reply->text = line->reason.len > 0 ? passwdline_value(&line->reason) : NULL;
-		reply->reason = mem_strdup("the user has \"nologin\"");
+		reply->reason = mem_strdup("the user has nologin");
 		return;
 	}
 	reply->outcome = HELPER_ACCEPTED;

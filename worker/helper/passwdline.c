@@ -188,6 +188,8 @@ judge_backend(const struct passwdline *line)
 	if (line->port.text != NULL &&
 	    (num_parse_len(line->port.text, line->port.len, UINT16_MAX, &number) == -1 || number == 0))
 		return "invalid port";
+	if (line->port.text != NULL && line->host.text == NULL)
+		return "\"port\" without \"host\"";
 	why = passwdline_backend(line, &host, &port, &is_unix);
 	mem_free(host);
 	return why;
