@@ -91,27 +91,47 @@ strip_controls(char *text)
 	*to = '\0';
 }
 
-/* Its words are for the client only where they do not repeat a password, which may be one the client never had. */
+/* May the backend's words go to the client? Not where they repeat a password, which it may never have had. */
+static bool
+may_pass(const struct session *s, const char *reply)
+{
+	const struct entry *e = s->entry;
+	/* An answer to MAIL is about the mail: what its sender does next depends on the code. */
+	bool wanted = session_server(s)->proxy_pass_error_message || e->client->credentials.method == METHOD_NONE;
+
+	return wanted && reply[0] != '\0' && !login_repeats_password(e->login, reply, strlen(reply));
+}
+
+/* Back to the client with the backend's own words, or those that we have for this kind. */
 static void
-refused_by_backend(struct session *s)
+answer_client(struct session *s, enum refusal_kind kind)
 {
 	struct entry *e = s->entry;
-	struct refusal refusal = { .kind = REFUSAL_BACKEND };
+	struct refusal refusal = { .kind = kind };
 	char *reply = mem_strndup(e->login->reply.len > 0 ? buf_head(&e->login->reply) : "", e->login->reply.len);
-	bool repeats = login_repeats_password(e->login, reply, strlen(reply));
-	/* An answer to MAIL is about the mail: what its sender does next depends on the code. */
-	bool passed = session_server(s)->proxy_pass_error_message || e->client->credentials.method == METHOD_NONE;
 	char shown[256];
 
 	reply[strcspn(reply, "\r\n")] = '\0';
-	session_log(s, LOG_INFO, "client login failed: \"%s\"",
-	    login_excerpt(e->login, shown, sizeof(shown), reply, strlen(reply)));
-	strip_controls(reply);
-	if (passed && !repeats && reply[0] != '\0')
-		refusal.text = reply;
+	if (kind == REFUSAL_BACKEND)
+		session_log(s, LOG_INFO, "client login failed: \"%s\"",
+		    login_excerpt(e->login, shown, sizeof(shown), reply, strlen(reply)));
+	if (may_pass(s, reply)) {
+		strip_controls(reply);
+		refusal = (struct refusal){ .kind = REFUSAL_BACKEND, .text = reply };
+	}
 	leave_peer(s);
 	e->petitioner->refused(s, &refusal);
 	mem_free(reply);
+}
+
+/* "Not now". It has seen the password, so that nobody else may: what it says is what the client gets. */
+static void
+put_off_by_backend(struct session *s)
+{
+	if (s->entry->login->credentials_sent)
+		answer_client(s, REFUSAL_UNAVAILABLE);
+	else
+		fail_over(s);
 }
 
 /* In. From here on the client speaks with its backend. */
@@ -164,9 +184,12 @@ run(struct session *s)
 			return;
 		case LOGIN_REFUSED:
 			say_note(s, LOG_INFO);
-			refused_by_backend(s);
+			answer_client(s, REFUSAL_BACKEND);
 			return;
 		case LOGIN_UNAVAILABLE:
+			say_note(s, LOG_ERROR);
+			put_off_by_backend(s);
+			return;
 		case LOGIN_BROKEN:
 		case LOGIN_STARTTLS:    /* no login half asks for it while there is no proxy_ssl */
 			say_note(s, LOG_ERROR);

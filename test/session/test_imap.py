@@ -455,6 +455,8 @@ def refusing_backend():
         tag, user = line.split()[0], line.split(b'"')[1].decode()
         if user == "echo":
             wire.send(tag + b" NO wrong: " + line)
+        elif user == "bye":
+            wire.send(b"* BYE full\r\n")
         elif user in REFUSALS:
             wire.send(b"* OK wait\r\n" + tag + REFUSALS[user])
         else:
@@ -467,10 +469,11 @@ def test_a_refusal_of_the_backend_leaves_the_session_open(env):
     stage = Stage(env, "imap", {"off": "", "on": "proxy_pass_error_message on;"}, backend=refusing_backend())
     said = b"a LOGIN no x\r\nb LOGIN bad x\r\nc LOGIN busy x\r\nd NOOP\r\ne LOGIN joe x\r\n"
     assert stage.say(said, "off") == b"a " + WRONG + b"b " + WRONG + b"c " + LATER + b"d OK completed\r\ne OK in\r\n"
-    assert stage.say(said, "on") == (b"a NO [AUTHENTICATIONFAILED] not you\r\nb BAD what\r\nc " + LATER +
+    assert stage.say(said, "on") == (b"a NO [AUTHENTICATIONFAILED] not you\r\nb BAD what\r\nc NO [UNAVAILABLE] not now\r\n"
                                      b"d OK completed\r\ne OK in\r\n")
+    assert stage.say(b"a LOGIN bye x\r\n", "on") == b"a " + LATER
     assert stage.say(b"a LOGIN esc x\r\n", "on") == b"a NO [31mred\r\n"
-    assert [r["Auth-Login-Attempt"] for r in stage.auth.requests] == ["1", "2", "3", "4"] * 2 + ["1"]
+    assert [r["Auth-Login-Attempt"] for r in stage.auth.requests] == ["1", "2", "3", "4"] * 2 + ["1", "1"]
     stage.postern.wait_log(r'client login failed: "a NO \[AUTHENTICATIONFAILED\] not you".*login: "no", upstream: ', 2)
 
 

@@ -201,8 +201,11 @@ on_untagged(struct imap_login *l, const struct line *line)
 {
 	enum login_verdict verdict;
 
-	if (line_begins(line, "* BYE"))
-		return fail(l, LOGIN_UNAVAILABLE, line);
+	if (line_begins(line, "* BYE")) {
+		verdict = fail(l, LOGIN_UNAVAILABLE, line);
+		buf_reset(&l->login.reply);     /* no answer to LOGIN */
+		return verdict;
+	}
 	if ((verdict = keep(l, line, LOGIN_MORE)) != LOGIN_MORE)
 		return verdict;
 	if (line_begins(line, "* OK") || line_begins(line, "* NO") || line_begins(line, "* BAD"))
