@@ -61,6 +61,11 @@ static const struct {
 	{ "a BAD LOGIN \"u\" \"secret\"?", "secret", "upstream sent invalid response: \"not shown: it holds the password\"" },
 	{ "a BAD \"a \\\"b\\\\c\"", "a \"b\\c", "upstream sent invalid response: \"not shown: it holds the password\"" },
 	{ "a BAD a \"b\\c", "a \"b\\c", "upstream sent invalid response: \"not shown: it holds the password\"" },
+	/* NUL, "joe", NUL, "secret", as AUTH PLAIN has it; and cut short behind the password */
+	{ "535 no: PLAIN=AGpvZQBzZWNyZXQ=", "secret", "upstream sent invalid response: \"not shown: it holds the password\"" },
+	{ "535 <c2VjcmV0>", "secret", "upstream sent invalid response: \"not shown: it holds the password\"" },
+	{ "535 c2VjcmV0IQ", "secret", "upstream sent invalid response: \"not shown: it holds the password\"" },
+	{ "535 ==== c2Vjcm", "secret", "upstream sent invalid response: \"535 ==== c2Vjcm\"" },
 	{ "a NO secre", "secret", "upstream sent invalid response: \"a NO secre\"" },
 	{ "a NO no", "", "upstream sent invalid response: \"a NO no\"" },
 	{ "a NO no", NULL, "upstream sent invalid response: \"a NO no\"" },

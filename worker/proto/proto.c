@@ -1,9 +1,11 @@
 #include "worker/proto/proto.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base64.h"
 #include "common/mem.h"
 
 void
@@ -59,7 +61,36 @@ repeats(const char *line, size_t len, const char *text)
 	return *text == '\0';
 }
 
-/* Some backends repeat a command that they did not understand, and the password in it. */
+/* Does this much of base64 stand for something that holds `text`? */
+static bool
+encodes(const char *base64, size_t len, const char *text)
+{
+	char *bytes = mem_alloc(BASE64_DECODED(len));
+	ssize_t count = base64_decode(bytes, base64, len - len % 4);
+	bool found = count > 0 && memmem(bytes, (size_t)count, text, strlen(text)) != NULL;
+
+	mem_wipe(bytes, BASE64_DECODED(len));
+	mem_free(bytes);
+	return found;
+}
+
+/* How much of `text` is of letters, digits, "+" and "/", and the padding behind them? */
+static size_t
+base64_run(const char *text, size_t len)
+{
+	size_t run = 0;
+
+	while (run < len && (isalnum((unsigned char)text[run]) || text[run] == '+' || text[run] == '/'))
+		run++;
+	while (run > 0 && run < len && text[run] == '=')
+		run++;
+	return run;
+}
+
+/*
+ * Some backends repeat a command that they did not understand, and the password in it,
+ * as it is or as AUTH has it.
+ */
 bool
 login_repeats_password(const struct login *login, const char *line, size_t len)
 {
@@ -67,8 +98,11 @@ login_repeats_password(const struct login *login, const char *line, size_t len)
 
 	if (pass == NULL || *pass == '\0')
 		return false;
-	for (; len > 0; line++, len--)
-		if (repeats(line, len, pass))
+	for (size_t at = 0; at < len; at++)
+		if (repeats(line + at, len - at, pass))
+			return true;
+	for (size_t at = 0, run; at < len; at += run > 0 ? run : 1)
+		if ((run = base64_run(line + at, len - at)) >= 4 && encodes(line + at, run, pass))
 			return true;
 	return false;
 }

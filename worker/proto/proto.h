@@ -157,7 +157,7 @@ bool client_count_error(struct client *client);
 /* Composes client->note or login->note. Text of strangers goes through log_text() first. */
 void note_set(char note[PROTO_NOTE], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Does a backend's line hold the password that it is sent? */
+/* Does a backend's line hold the password that it is sent, plain or in base64? */
 bool login_repeats_password(const struct login *login, const char *line, size_t len);
 
 /*
