@@ -2,7 +2,7 @@
 import re
 import time
 
-from harness import eventually
+from harness import PATIENCE, eventually
 from peers import accept, imap_backend
 from stage import SECRET, Counter, Cutter, Stage, b64, check_all, cut_everywhere, listen_to_all, trickle, wait_requests
 
@@ -445,11 +445,13 @@ REFUSALS = {
 }
 
 
-def refusing_backend():
+def refusing_backend(told=None):
     """Says no to users by name, echoes the password of `echo`, lets `joe` in."""
     def backend(wire):
         wire.send(b"* OK hello\r\n")
         line = wire.line()
+        if told is not None:
+            told.append(line)
         if not line:
             return
         tag, user = line.split()[0], line.split(b'"')[1].decode()
@@ -561,6 +563,58 @@ def test_a_backend_that_is_not_there_is_a_temporary_failure(env):
                            rf"upstream: {re.escape(env.ip(2))}:2001")
 
 
+def test_no_credential_survives_a_failed_attempt(env):
+    def answer(request):
+        if request["Auth-User"] == "joe":
+            return dict(stage.yes, **{"Auth-User": "no", "Auth-Pass": "other"})
+        return stage.yes
+    told = []
+    stage = Stage(env, "imap", answer=answer, backend=refusing_backend(told))
+    heard = stage.say(b"a AUTHENTICATE PLAIN " + b64(b"boss", b"joe", SECRET) + b"\r\nb LOGIN esc x\r\n"
+                      b"c AUTHENTICATE LOGIN am9l\r\n*\r\nd LOGIN bad {0}\r\n\r\ne NOOP\r\n")
+    assert heard == (b"a " + WRONG + b"b " + WRONG + b"+ UGFzc3dvcmQ6\r\nc BAD authentication cancelled\r\n+ OK\r\nd " +
+                     WRONG + b"e OK completed\r\n"), heard
+    assert [(r["Auth-User"], r["Auth-Pass"], r.get("Auth-Authz")) for r in stage.auth.requests] == \
+        [("joe", SECRET.decode(), "boss"), ("esc", "x", None), ("bad", "", None)]
+    assert told == [b'a LOGIN "no" "other"\r\n', b'b LOGIN "esc" "x"\r\n', b'd LOGIN "bad" ""\r\n']
+
+
+def test_long_credentials_arrive_whole_or_are_refused(env):
+    stage = Stage(env, "imap", {"": "imap_client_buffer 200k;"})
+    user, password = 1024 * b"u", 65536 * b"%"
+    assert stage.say(b"a LOGIN " + user + b" {65536+}\r\n" + password + b"\r\n") == b"a OK backend LOGIN\r\n"
+    request = stage.auth.requests[0]
+    assert (request.decoded("Auth-User"), request.decoded("Auth-Pass")) == (user, password)
+    assert stage.heard == [b'a LOGIN "' + user + b'" "' + password + b'"\r\n']
+    heard = stage.say(b"a LOGIN u" + user + b" x\r\nb AUTHENTICATE PLAIN " + b64(b"", b"joe", password + b"%") + b"\r\n"
+                      b"c AUTHENTICATE LOGIN " + b64(b"u" + user) + b"\r\n")
+    assert heard == b"".join(tag + b" BAD invalid credentials\r\n" for tag in (b"a", b"b", b"c")), heard
+    assert len(stage.auth.requests) == 1
+
+
+def test_a_dialogue_in_single_bytes_is_the_same(env):
+    """On both sides, with short buffers."""
+    def backend(wire):
+        def say(text):
+            for i in range(len(text)):
+                wire.send(text[i:i + 1])
+                time.sleep(0.001)
+        say(b"* OK hello\r\n")
+        assert wire.line() == b"b LOGIN {1}\r\n"
+        say(b"+ \r\n")
+        wire.expect(b"\xe9 \"x\"")
+        say(b"* 1 EXISTS\r\nb OK in\r\n* 2 EXISTS\r\n")
+        say(wire.rest())
+    stage = Stage(env, "imap", {"": "imap_client_buffer 100; proxy_buffer 100;"}, backend=backend)
+    client = stage.client()
+    for byte in b"a NOOP\r\nb LOGIN {1}\r\n\xe9 {1+}\r\nx\r\nc IDLE\r\nDONE\r\n":
+        client.send(bytes([byte]))
+        time.sleep(0.001)
+    client.finish()
+    assert client.rest() == (b"a OK completed\r\n+ OK\r\n* 1 EXISTS\r\nb OK in\r\n* 2 EXISTS\r\nc IDLE\r\nDONE\r\n")
+    stage.backend.check()
+
+
 def test_digests_can_be_tried_again(env):
     """CVE-2026-27651: the second attempt found no challenge any more."""
     def answer(request):
@@ -581,12 +635,13 @@ def test_digests_can_be_tried_again(env):
 
 def test_a_client_that_leaves_takes_its_login_along(env):
     """A reset while the auth server or the backend has the turn ends all at once."""
-    stage = Stage(env, "imap", backend=lambda wire: wire.rest())
+    left = []
+    stage = Stage(env, "imap", backend=lambda wire: left.append(wire.rest()))
     client = stage.client()
     client.send(b"a LOGIN joe x\r\n")
     eventually(lambda: stage.backend.accepted == 1, "the backend is asked")
     client.reset()
-    eventually(lambda: not stage.backend.wires[0].fill(), "the backend is left")
+    eventually(lambda: left, "the backend is left")
     stage.auth.delay = 0.5
     client = stage.client()
     client.send(b"a LOGIN joe x\r\n")
@@ -700,7 +755,7 @@ def test_a_client_that_does_not_read_is_not_read_from(env):
         raise AssertionError("it took 100 MB whose answers nobody read")
     except TimeoutError:
         pass
-    client.sock.settimeout(20)
+    client.sock.settimeout(PATIENCE)
     whole = (sent + 7) // 8
     answers = 0
     while answers < sent // 8:
@@ -709,3 +764,16 @@ def test_a_client_that_does_not_read_is_not_read_from(env):
     client.send(piece[sent % 8:][:whole * 8 - sent] + b"b LOGOUT\r\n")
     heard = client.rest()
     assert heard == (whole - answers) * b"a OK completed\r\n" + b"* BYE\r\nb OK completed\r\n"
+
+
+def test_a_client_that_never_reads_is_gone_at_the_timeout(env):
+    stage = Stage(env, "imap", {"": "max_commands 100000000; timeout 1s;"}, level="info")
+    client = stage.client()
+    client.sock.settimeout(0.5)
+    try:
+        while True:
+            client.send(5000 * b"a NOOP\r\n")
+    except OSError:         # no more is taken; perhaps it is over already
+        pass
+    stage.postern.wait_log("client timed out")
+    assert b"BYE" not in client.rest()[-100:]
