@@ -237,11 +237,10 @@ def test_a_log_that_cannot_be_reopened_is_kept(env):
 def test_strangers_text_cannot_forge_lines(env):
     env.keep(AuthHttp((env.ip(3), 9000), {"Auth-Status": 'no "way" \u00e9\x80'}))
     postern = env.postern(serve(env))
-    wire = Wire.to((env.ip(), 2143))
-    wire.send(b'a LOGIN {7+}\r\njo"\x1b\x01\\e x\r\n')
-    wire.expect(b"* OK IMAP4 ready", re.compile(rb"a NO .*"))
-    wire.send(b'b LOGIN "j\xff\xc3\xa9\\"e" x\r\n')
-    wire.expect(re.compile(rb"b NO .*"))
+    for login in (b'{7+}\r\njo"\x1b\x01\\e', b'"j\xff\xc3\xa9\\"e"'):
+        wire = Wire.to((env.ip(), 2143))
+        wire.send(b"a LOGIN " + login + b" x\r\n")
+        wire.expect(b"* OK IMAP4 ready", re.compile(rb"a NO .*"))
     postern.wait_log("client login failed", 2)
     for line in postern.log().splitlines():
         assert LINE.fullmatch(line), repr(line)
