@@ -1,6 +1,7 @@
 #include "common/sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -210,12 +211,31 @@ sock_share_port(int fd, bool shared)
 	return set(fd, SOL_SOCKET, SO_REUSEPORT, shared);
 }
 
+/* Gives a living socket's file the mode and owner that a new one would have; never what else stands there by now. */
+static int
+adjust_file(const char *path, const struct sock_options *o)
+{
+	uid_t uid = o->uid == -1 ? geteuid() : (uid_t)o->uid;
+	gid_t gid = o->gid == -1 ? getegid() : (gid_t)o->gid;
+	struct stat st;
+
+	if (lstat(path, &st) == -1)
+		return -1;
+	if (!S_ISSOCK(st.st_mode)) {
+		errno = ENOTSOCK;
+		return -1;
+	}
+	if ((st.st_mode & 07777) != o->mode && fchmodat(AT_FDCWD, path, o->mode, AT_SYMLINK_NOFOLLOW) == -1)
+		return -1;
+	return st.st_uid == uid && st.st_gid == gid ? 0 : lchown(path, uid, gid);
+}
+
 int
 sock_adjust(int fd, const struct endpoint *at, const struct sock_options *options)
 {
 	if (set_buffers(fd, options) == -1)
 		return -1;
-	if (!is_unix(at) && set_keepalive(fd, options) == -1)
+	if ((is_unix(at) ? adjust_file(at->path, options) : set_keepalive(fd, options)) == -1)
 		return -1;
 	return listen(fd, options->backlog);
 }

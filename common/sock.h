@@ -39,7 +39,10 @@ int sock_listen(const struct endpoint *at, const struct sock_options *options, c
  */
 int sock_share_port(int fd, bool shared);
 
-/* Applies what may change on a live listening socket (reload): buffers, keepalive, backlog. Returns 0, or -1 with errno. */
+/*
+ * Applies what may change on a live listening socket (reload): buffers, keepalive, backlog,
+ * mode and owner of its file. Returns 0, or -1 with errno.
+ */
 int sock_adjust(int fd, const struct endpoint *at, const struct sock_options *options);
 
 /* Starts to connect, without waiting. Returns the descriptor, with *pending set while it connects, or -1 with errno. */

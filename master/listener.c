@@ -132,7 +132,7 @@ static void
 adjust(const struct conf_listen *listen)
 {
 	if (sock_adjust(listen->fd, &listen->at, &listen->options) == -1)
-		log_say(LOG_ALERT, "setsockopt() %s failed %s, ignored", listen->text, log_errno(errno));
+		log_say(LOG_ALERT, "adjusting %s failed %s, ignored", listen->text, log_errno(errno));
 }
 
 void

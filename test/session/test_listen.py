@@ -190,6 +190,20 @@ def test_a_unix_socket_has_the_mode_and_owner_it_is_given(env):
     assert not any(path.exists() for path in paths)
 
 
+def test_a_reload_changes_mode_and_owner_of_a_living_unix_socket(env):
+    path = env.path("s")
+    postern = env.postern(servers(f"unix:{path}"))
+    inode = path.stat().st_ino
+    nobody, mail = pwd.getpwnam("nobody").pw_uid, grp.getgrnam("mail").gr_gid
+    for parameters, mode, uid, gid in (("mode=0600 owner=nobody group=mail", 0o600, nobody, mail), ("mode=0640", 0o640, 0, 0),
+                                       ("", 0o666, 0, 0)):
+        postern.write(servers(f"unix:{path} {parameters}"))
+        postern.reload()
+        st = path.stat()
+        assert (stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid) == (mode, uid, gid), parameters
+        assert st.st_ino == inode and who_is_at(str(path)) == 0
+
+
 def test_a_stale_unix_socket_stops_no_start(env):
     path = env.path("s")
     postern = env.postern(servers(f"unix:{path}"))
