@@ -672,6 +672,19 @@ def test_shutdown_says_bye_whoever_has_the_turn(env):
     assert listen_to_all(clients) == 4 * [bye]
 
 
+def test_a_goodbye_is_not_overtaken_by_a_reset(env):
+    """Though the client has sent what nobody read any more."""
+    stage = Stage(env, "imap", backend=lambda wire: wire.rest())
+    client = stage.client()
+    client.send(b"a LOGIN joe x\r\n")
+    eventually(lambda: stage.backend.accepted == 1, "the backend is asked")
+    client.send(b"b NOOP\r\n")
+    client.quiet(0.2)
+    stage.postern.kill(15)
+    client.expect(b"* BYE [UNAVAILABLE] Server shutting down, try again")
+    assert client.sock.recv(1) == b""
+
+
 def test_each_way_a_backend_can_fail_ends_in_time_and_disturbs_nobody(env):
     def trickles(wire):
         for byte in b"* OK " + 200 * b"x":
