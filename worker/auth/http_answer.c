@@ -8,6 +8,7 @@
 
 #include "common/mem.h"
 #include "common/num.h"
+#include "worker/proto/quote.h"
 
 #define WAIT_MAX_S 600          /* longer ones are shortened */
 #define TEXT_MAX 480            /* bytes of an error text: an SMTP reply line has 512 */
@@ -194,11 +195,27 @@ error_text(const char *status)
 	return mem_strndup(status, len);
 }
 
-/* What the log may hold of the text: some servers repeat what they were asked. */
+/* Some servers repeat what they were asked, as it was sent or decoded. */
+static bool
+repeats(const char *text, const char *pass)
+{
+	struct buf sent;
+	bool found = true;
+
+	if (!is_given(pass))
+		return false;
+	buf_init(&sent, 3 * strlen(pass) + 1);
+	if (quote_percent(&sent, pass) == 0 && buf_add(&sent, "", 1) == 0)
+		found = strstr(text, pass) != NULL || strstr(text, buf_head(&sent)) != NULL;
+	buf_reset(&sent);
+	return found;
+}
+
+/* What the log may hold of the text. */
 static const char *
 loggable(const char *text, const char *pass)
 {
-	return is_given(pass) && strstr(text, pass) != NULL ? "not shown: it holds the password" : text;
+	return repeats(text, pass) ? "not shown: it holds the password" : text;
 }
 
 static enum http_answer_verdict
