@@ -28,10 +28,17 @@ inquiry_is_pending(const struct session *s)
 void
 inquiry_client_left(struct session *s)
 {
-	if (!s->entry->waiting)
+	struct entry *e = s->entry;
+
+	if (e->waiting) {
+		loop_timer_stop(&s->timer);
+	} else if (e->asking != NULL && auth_is_waiting(e->asking)) {
+		auth_cancel(&e->asking);
+		e->refusal = (struct refusal){ .kind = REFUSAL_UNAVAILABLE };
+	} else {
 		return;
-	loop_timer_stop(&s->timer);
-	s->entry->refusal.close = true;
+	}
+	e->refusal.close = true;
 	refuse(s);
 }
 
@@ -100,6 +107,7 @@ inquiry_begin(struct session *s, const struct credentials *credentials)
 		.attempt = ++e->attempt,
 		.connection = s->origin.number,
 		.origin = &s->origin,
+		.left = &s->client.hangup,
 	};
 	e->asking = auth_ask(s->shift->auth, &e->question, on_answer, s);
 }

@@ -18,6 +18,6 @@ EXTRA_DIST += \
 
 EXTRA_DIST += test/session/test_cli.py test/session/test_config.py test/session/test_listen.py
 EXTRA_DIST += test/session/test_process.py test/session/test_log.py
-EXTRA_DIST += test/session/test_smtp_gate.py
 
 EXTRA_DIST += test/session/test_auth_file.py
+EXTRA_DIST += test/session/test_smtp_gate.py test/session/test_auth_http.py

@@ -143,6 +143,12 @@ auth_cancel(struct auth_request **requestp)
 		request_free(request);
 }
 
+bool
+auth_is_waiting(const struct auth_request *request)
+{
+	return request->waiting;
+}
+
 unsigned
 auth_idle_descriptors(const struct auth *auth)
 {

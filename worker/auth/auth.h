@@ -29,6 +29,7 @@ struct auth_question {
 	unsigned attempt;               /* Auth-Login-Attempt: 1, 2, ... in this session */
 	uint64_t connection;            /* our number of the session */
 	const struct log_origin *origin;        /* for what the source itself has to log */
+	const bool *left;               /* the client has closed its side: nobody waits for a later answer; NULL: it stays */
 };
 
 /* Strings are owned by the answer and wiped after the callback; the session copies what it keeps. */
@@ -62,6 +63,9 @@ struct auth_request *auth_ask(struct auth *auth, const struct auth_question *que
 
 /* The asker has gone: no callback comes any more. NULL is fine; leaves NULL. */
 void auth_cancel(struct auth_request **requestp);
+
+/* The source has said that it will be asked again later: who leaves meanwhile leaves for good. */
+bool auth_is_waiting(const struct auth_request *request);
 
 /* Kept connections that could be closed to free descriptors, and doing so. */
 unsigned auth_idle_descriptors(const struct auth *auth);

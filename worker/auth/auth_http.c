@@ -167,6 +167,7 @@ ask_server(struct http_request *request)
 {
 	struct http_source *source = (struct http_source *)request->base.source;
 
+	request->base.waiting = false;
 	http_answer_reset(&request->answer);
 	http_client_start(source->client, &request->call);
 }
@@ -181,10 +182,17 @@ on_wait_over(struct loop_timer *timer)
 static void
 wait_for(struct http_request *request, uint64_t wait_ms, const char *peer)
 {
+	const struct auth_question *question = request->base.question;
+
 	if (++request->waits > WAITS_MAX) {
 		auth_unavailable(&request->base, "auth http server %s sent WAIT too often", peer);
 		return;
 	}
+	if (question->left != NULL && *question->left) {
+		auth_unavailable(&request->base, "auth http server %s sent WAIT to a client that has left", peer);
+		return;
+	}
+	request->base.waiting = true;
 	http_answer_reset(&request->answer);
 	loop_timer_set(request->base.source->loop, &request->wait, wait_ms < WAIT_MIN_MS ? WAIT_MIN_MS : wait_ms);
 }

@@ -28,6 +28,7 @@ struct auth_source {
 struct auth_request {
 	struct auth_source *source;             /* borrowed */
 	const struct auth_question *question;   /* borrowed from the asker */
+	bool waiting;                           /* set by the kind: nothing happens now, the source wants us later */
 	/* auth.c's own: */
 	auth_callback *done;
 	void *ctx;
