@@ -43,6 +43,7 @@ mail_gid = 65534
 first_valid_uid = 1
 mail_debug = no
 auth_mechanisms = plain login
+auth_failure_delay = 0
 login_trusted_networks = {trusted}
 passdb {{
   driver = passwd-file
@@ -78,6 +79,9 @@ service auth {{
   }}
 }}
 service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
   client_limit = 1100
 }}
 {more}
@@ -86,7 +90,7 @@ service anvil {{
     def __init__(self, env, ip, users, trusted="", more=""):
         self.program = program("dovecot")
         self.dir = env.path("dovecot")
-        self.ip, self.imap, self.pop3 = ip, (ip, 143), (ip, 110)
+        self.ip, self.imap, self.pop3, self.delivered = ip, (ip, 143), (ip, 110), 0
         self.auth_socket = self.dir / "run" / "postfix-auth"
         for sub in ("", "run", "state", "mail"):
             (self.dir / sub).mkdir(exist_ok=True)
@@ -104,7 +108,8 @@ service anvil {{
         box = self.dir / "mail" / user
         for sub in ("cur", "new", "tmp"):
             (box / sub).mkdir(parents=True, exist_ok=True)
-        name = f"{len(list((box / 'new').iterdir()))}.M{os.getpid()}.test"
+        self.delivered += 1
+        name = f"{self.delivered}.M{os.getpid()}.test"
         (box / "tmp" / name).write_bytes(text)
         os.rename(box / "tmp" / name, box / "new" / name)
         for path in [box, *box.rglob("*")]:
