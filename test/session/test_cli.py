@@ -225,3 +225,15 @@ def test_started_with_standard_descriptors_closed(env):
     Wire.to((env.ip(), 2143)).expect(b"* OK IMAP4 ready")
     for fd in "012":
         assert os.readlink(f"/proc/{postern.pid}/fd/{fd}") in ("/dev/null", str(postern.log_path))
+
+
+def test_relative_paths_hold_after_the_start(env):
+    postern = place(env)
+    postern.config.write_text(postern.config.read_text().replace(f"{env.folder}/", ""))
+    subprocess.run([postern.binary, "-p", ".", "-c", "postern.conf"], cwd=env.folder, check=True, timeout=60)
+    env.keep(postern).pid = int(postern.pid_path.read_text())
+    postern.reload()
+    os.rename(postern.log_path, env.path("old.log"))
+    postern.kill(signal.SIGUSR1)
+    eventually(postern.log_path.exists, "the new log")
+    Wire.to((env.ip(), 2143)).expect(b"* OK IMAP4 ready")

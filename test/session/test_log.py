@@ -258,3 +258,22 @@ def test_modes_do_not_depend_on_the_umask(env):
         postern.pid = int(postern.pid_path.read_text())
         env.keep(postern).stop()
         assert modes == {"0o644"}, (oct(mask), modes)
+
+
+def test_the_log_of_a_container_goes_to_its_console(env):
+    """error_log /dev/stderr or /dev/stdout, also after USR1."""
+    for target in ("/dev/stderr", "/dev/stdout"):
+        postern = Postern(env, serve(env), main="daemon off;")
+        text = postern.config.read_text()
+        postern.config.write_text(text.replace(f"error_log {postern.log_path} debug", f"error_log {target} info"))
+        process = subprocess.Popen(postern.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True)
+        eventually(postern.pid_path.exists, "the start")
+        Wire.to((env.ip(), 2143)).expect(b"* OK IMAP4 ready")
+        process.send_signal(signal.SIGUSR1)
+        for _ in range(2):
+            Wire.to((env.ip(), 2143)).expect(b"* OK IMAP4 ready")
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=20)
+        assert process.returncode == 0 and said.count("connected to") == 3 and "reopening logs" in said, said
+        assert all(LINE.fullmatch(line) for line in said.splitlines()), said

@@ -476,3 +476,22 @@ def test_many_servers_on_many_ports(env):
     postern.write(mail, workers=1)
     postern.reload()
     assert Wire.to((env.ip(20), 3019)).line().startswith(b"+OK")
+
+
+def test_the_last_words_of_a_process_are_logged(env):
+    """Too few descriptors to begin with: the worker gives up, and whoever typed the start reads why."""
+    postern = Postern(env, imap(env), main="worker_rlimit_nofile 3;")
+    code, said = postern.run()
+    assert code == 1 and re.search(r"\[alert\] last words of worker process \d+: epoll_create1\(\) failed", said), said
+    assert "last words of worker process" in postern.log() and not postern.pid_path.exists()
+
+
+def test_an_interrupt_from_the_terminal_reaches_all_and_ends_well(env):
+    users = env.write("users", "joe:{PLAIN}a\n", 0o600)
+    postern = Postern(env, f"auth_file {users}; proxy_pass 127.0.0.1:1; server {{ listen {env.ip()}:2143; protocol imap; }}",
+                      main="daemon off;", workers=2)
+    process = subprocess.Popen(postern.command(), stdin=subprocess.DEVNULL, start_new_session=True)
+    eventually(postern.pid_path.exists, "the start")
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(20) == 0 and not postern.pid_path.exists()
+    assert not re.search(r"\[(emerg|alert|crit|error)\]", postern.log()), postern.log()
