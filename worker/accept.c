@@ -118,6 +118,17 @@ true_listen(const struct accept *a, const struct conf_listen *wildcard, int fd)
 	return wildcard;
 }
 
+/* Is there room for a client's whole login? Connections kept for later questions are the first to go. */
+static bool
+has_room(struct accept *a)
+{
+	struct shift *shift = a->shift;
+
+	if (shift->seats.limit - shift->seats.used < SEAT_LOGIN + auth_idle_descriptors(shift->auth))
+		auth_shed(shift->auth);
+	return seats_free(&shift->seats);
+}
+
 /* Takes one client. Returns 1; 0 when none waits; -1 when this worker steps aside. */
 static int
 take(struct accept *a, struct door *d)
@@ -128,7 +139,7 @@ take(struct accept *a, struct door *d)
 	struct addr addr;
 	int fd;
 
-	if (!seats_free(&a->shift->seats)) {
+	if (!has_room(a)) {
 		complain(a, "worker_connections are not enough", "");
 		step_aside(a);
 		return -1;

@@ -8,7 +8,10 @@ EXTRA_DIST += \
 	test/session/peers.py \
 	test/session/real.py \
 	test/session/stage.py \
+	test/session/test_faults.py \
 	test/session/test_imap.py \
+	test/session/test_limits.py \
+	test/session/test_relay.py \
 	test/session/test_pop3.py \
 	test/session/test_smoke.py \
 	test/session/test_master.py \

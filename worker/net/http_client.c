@@ -25,7 +25,7 @@ struct http_client {
 	uint64_t refresh_at_ms;
 	struct list busy;                       /* links with a call, or that skip a body */
 	struct list idle;                       /* kept; the last was used last */
-	unsigned idle_count;
+	unsigned idle_count, spare_count;
 };
 
 enum link_state { LINK_CONNECTING, LINK_SENDING, LINK_HEAD, LINK_BODY, LINK_IDLE };
@@ -37,6 +37,7 @@ struct http_link {
 	struct http_client *client;
 	struct http_call *call;         /* NULL in LINK_BODY and LINK_IDLE */
 	enum link_state state;
+	bool spare;                     /* its call has ended: counted in the client's spare_count */
 	bool kept;                      /* from an earlier call, and silent since: may have died meanwhile */
 	size_t which;                   /* of the client's addresses */
 	struct endpoint peer;
@@ -82,6 +83,9 @@ link_close(struct http_link *link)
 
 	if (link->state == LINK_IDLE)
 		client->idle_count--;
+	if (link->spare)
+		client->spare_count--;
+	link->spare = false;
 	link->state = LINK_BODY;        /* which nothing will happen to any more */
 	list_remove(&link->node);
 	loop_timer_stop(&link->timer);
@@ -299,6 +303,8 @@ link_answered(struct http_link *link)
 	if (!link->head.keep_alive || link->head.body_len > BODY_MAX) {
 		link_close(link);
 	} else {
+		link->spare = true;
+		link->client->spare_count++;
 		link->body = (struct http_body){ 0 };
 		link->skipped = 0;
 		loop_timer_set(link->client->loop, &link->timer, BODY_MS);
@@ -396,13 +402,13 @@ http_client_new(const struct conf_name *server, struct loop *loop, struct resolv
 }
 
 static void
-close_links(struct list *row)
+close_spare(struct list *row)
 {
 	LIST_EACH(node, row) {
 		struct http_link *link = LIST_ENTRY(node, struct http_link, node);
 
-		MUST(link->call == NULL);
-		link_close(link);
+		if (link->spare)
+			link_close(link);
 	}
 }
 
@@ -413,8 +419,8 @@ http_client_free(struct http_client **clientp)
 
 	if (client == NULL)
 		return;
-	close_links(&client->busy);
-	close_links(&client->idle);
+	http_client_shed(client);
+	MUST(list_is_empty(&client->busy));
 	resolver_cancel(&client->query);
 	for (size_t i = 0; i < client->address_count; i++)
 		endpoint_reset(&client->addresses[i]);
@@ -441,6 +447,8 @@ http_client_start(struct http_client *client, struct http_call *call)
 	list_remove(&link->node);
 	list_add(&client->busy, &link->node);
 	client->idle_count--;
+	client->spare_count--;
+	link->spare = false;
 	link->kept = true;
 	link->call = call;
 	call->link = link;
@@ -462,11 +470,12 @@ http_client_cancel(struct http_call *call)
 unsigned
 http_client_idle(const struct http_client *client)
 {
-	return client->idle_count;
+	return client->spare_count;
 }
 
 void
 http_client_shed(struct http_client *client)
 {
-	close_links(&client->idle);
+	close_spare(&client->busy);
+	close_spare(&client->idle);
 }

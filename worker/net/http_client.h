@@ -66,7 +66,7 @@ void http_client_start(struct http_client *client, struct http_call *call);
 /* on_end will not come any more. A call that is not under way is left alone. */
 void http_client_cancel(struct http_call *call);
 
-/* Connections that no call uses, and closing them. */
+/* Connections that no call uses any more, those that still skip an answer's body included, and closing them. */
 unsigned http_client_idle(const struct http_client *client);
 void http_client_shed(struct http_client *client);
 
