@@ -22,7 +22,7 @@ struct flow {
 	struct spill **spill;
 	bool *mid_line;
 	_Atomic uint64_t *counter;
-	size_t moved;           /* this turn */
+	size_t taken, moved;    /* this turn, from `from` and to `to` */
 };
 
 static struct flow
@@ -66,7 +66,7 @@ keep(struct spill **spillp, const char *bytes, size_t len)
 static void
 receiver_gone(struct flow *f)
 {
-	f->to->finished = true;
+	f->to->failed = f->to->finished = true;
 	f->to->writable = false;
 	mem_free(*f->spill);
 	*f->spill = NULL;
@@ -137,6 +137,7 @@ step(struct flow *f)
 		f->from->eof = true;    /* a reset: nothing follows what came */
 	if (got <= 0)
 		return false;
+	f->taken += (size_t)got;
 	sent = pass(f, scratch, (size_t)got);
 	keep(f->spill, scratch + sent, (size_t)got - sent);
 	return *f->spill == NULL;
@@ -150,14 +151,14 @@ finish(struct flow *f)
 		conn_finish(f->to);
 }
 
-/* True when its share is used up and more is waiting. */
+/* True when its share is used up and more is waiting, even where it all goes to somebody who has left. */
 static bool
 run(struct flow *f)
 {
 	if (!drain(f))
 		return false;
 	while (step(f))
-		if (f->moved >= RELAY_SHARE)
+		if (f->taken >= RELAY_SHARE)
 			return true;
 	return false;
 }
@@ -167,8 +168,16 @@ on_idle(struct loop_timer *timer)
 {
 	struct session *s = LIST_ENTRY(timer, struct session, timer);
 
-	session_log(s, LOG_INFO, "%s timed out", s->backend.eof ? "client" : "upstream");
+	/* In a relay the next word is the client's, unless it has said its last. */
+	session_log(s, LOG_INFO, "%s timed out", s->client.eof && !s->backend.eof ? "upstream" : "client");
 	session_goodbye(s, GOODBYE_TIMEOUT);
+}
+
+/* A backend that has said its last leaves a client little to wait for, and nobody waits for one that is gone. */
+static bool
+is_ending(const struct session *s)
+{
+	return s->backend.eof || s->client.failed;
 }
 
 static void
@@ -178,13 +187,22 @@ on_timer(struct loop_timer *timer)
 	const struct server *server = session_server(s);
 	uint64_t limit_ms = server->proxy_timeout, idle_ms = loop_now_ms(s->shift->loop) - s->progress_ms;
 
-	/* A backend that has said its last leaves a client little to wait for. */
-	if (s->backend.eof && server->timeout < limit_ms)
+	if (is_ending(s) && server->timeout < limit_ms)
 		limit_ms = server->timeout;
 	if (idle_ms >= limit_ms)
 		on_idle(timer);
 	else
 		loop_timer_set(s->shift->loop, timer, limit_ms - idle_ms);
+}
+
+/* Looks again no later than it has to end. */
+static void
+hasten(struct session *s)
+{
+	uint64_t limit_ms = session_server(s)->timeout;
+
+	if (s->timer.due_ms > loop_now_ms(s->shift->loop) + limit_ms)
+		loop_timer_set(s->shift->loop, &s->timer, limit_ms);
 }
 
 static void
@@ -205,7 +223,7 @@ void
 relay_run(struct session *s)
 {
 	struct flow up = flow_up(s), down = flow_down(s);
-	bool had_end = s->backend.eof, more_up = run(&up), more_down = run(&down);
+	bool more_up = run(&up), more_down = run(&down);
 
 	if (up.moved + down.moved > 0)
 		s->progress_ms = loop_now_ms(s->shift->loop);
@@ -215,8 +233,8 @@ relay_run(struct session *s)
 	}
 	finish(&up);
 	finish(&down);
-	if (s->backend.eof && !had_end)
-		loop_timer_set(s->shift->loop, &s->timer, session_server(s)->timeout);
+	if (is_ending(s))
+		hasten(s);
 	if (more_up || more_down)
 		loop_again(s->shift->loop, &s->task);
 }
