@@ -178,6 +178,17 @@ def test_addresses_change_between_shared_and_own_over_reload(env):
         assert [who_is_at((f"127.0.0.{i}", 25)) for i in (1, 2)] == [0, 1], listens
 
 
+@netns
+def test_what_a_living_socket_cannot_become_is_opened_anew(env):
+    postern = env.postern(servers("[::]:25", "127.0.0.1:26"))
+    for only, port in (("off", 26), ("on", 27), ("off", 26)):
+        postern.write(servers(f"[::]:25 ipv6only={only}", f"127.0.0.1:{port}"))
+        postern.reload()
+        assert sockets(postern.pid)["[::]:25"].getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == (only == "on")
+        eventually(lambda: len(postern.children()) == 1, "the end of the old worker")
+        assert [who_is_at(("::1", 25)), who_is_at(("127.0.0.1", 25))] == [0, None if only == "on" else 0]
+
+
 def test_a_unix_socket_has_the_mode_and_owner_it_is_given(env):
     paths = [env.path(name) for name in ("a", "b", "c")]
     postern = env.postern(servers(f"unix:{paths[0]}", f"unix:{paths[1]} mode=0640", f"unix:{paths[2]} mode=600 owner=nobody group=mail"))
