@@ -80,6 +80,20 @@ say_note(struct session *s, enum log_level level)
 	login->note[0] = '\0';
 }
 
+/* A backend that does not want us now has said why: the log has it, whatever the client is told. */
+static void
+note_reply(struct login *login)
+{
+	const char *reply = login->reply.len > 0 ? buf_head(&login->reply) : "";
+	size_t len = 0;
+
+	if (login->note[0] != '\0')
+		return;
+	while (len < login->reply.len && reply[len] != '\r' && reply[len] != '\n')
+		len++;
+	note_upstream(login, "invalid response", reply, len);
+}
+
 static void
 strip_controls(char *text)
 {
@@ -187,6 +201,7 @@ run(struct session *s)
 			answer_client(s, REFUSAL_BACKEND);
 			return;
 		case LOGIN_UNAVAILABLE:
+			note_reply(e->login);
 			say_note(s, LOG_ERROR);
 			put_off_by_backend(s);
 			return;
