@@ -76,6 +76,12 @@ class Vitals:
         """What is resident and not shared with a file."""
         return int(re.search(r"RssAnon:\s+(\d+) kB", (self.proc / "status").read_text()).group(1))
 
+    def check_memory(self, before_kb, more_kb):
+        """It has not grown by more than that; AddressSanitizer keeps what was freed, and some around it."""
+        now_kb = self.memory_kb()
+        if b"libasan" not in (self.proc / "maps").read_bytes():
+            assert now_kb <= before_kb + more_kb, f"{before_kb} kB have become {now_kb} kB"
+
     def idles(self, seconds=1.0):
         """It hardly runs for so long: whatever it waits for, it does not spin."""
         before = self.ticks()

@@ -89,8 +89,7 @@ def test_many_idle_sessions_cost_little_and_leave_nothing(env):
         clients = list(pool.map(lambda _: enter(stage), range(2000)))
     eventually(lambda: worker.descriptors() >= before + 4000, "2000 relays")
     worker.idles(1)
-    grown = worker.memory_kb() - memory
-    assert grown < 2000 * 2, f"an idle session costs {grown * 1024 / 2000:.0f} bytes"
+    worker.check_memory(memory, 2000 * 2)
     for client in clients:
         client.close()
     worker.wait_descriptors(before + 16)
@@ -130,8 +129,7 @@ def test_floods_before_login_find_bounded_memory(env):
         client = stage.client()
         client.send(b"EHLO me\r\n")
         assert flood(client, data, times) >= data.count(b"\n") * times * 10 // 2, data[:20]
-        grown = worker.memory_kb() - before
-        assert grown < 1024, f"{data[:20]} has cost {grown} kB"
+        worker.check_memory(before, 1024)
     said = sum(len(data) * times for data, times in floods)
     assert len(stage.postern.log()) - log < said / 100, "more log than a line a connection"
     stage.untouched()
@@ -147,8 +145,7 @@ def test_floods_before_an_imap_login_find_bounded_memory(env):
     for data, times in floods:
         client = stage.client()
         flood(client, data, times)
-        grown = worker.memory_kb() - before
-        assert grown < 1024, f"{data[:20]} has cost {grown} kB"
+        worker.check_memory(before, 1024)
     said = sum(len(data) * times for data, times in floods)
     assert len(stage.postern.log()) - log < said / 100, "more log than a line a connection"
     stage.untouched()
@@ -165,8 +162,7 @@ def test_who_does_not_read_its_answers_is_not_read(env):
     except TimeoutError:
         pass
     worker.idles(0.5)
-    grown = worker.memory_kb() - before
-    assert grown < 512, f"{grown} kB"
+    worker.check_memory(before, 512)
     other = enter(stage)
     served(other)
     stage.postern.wait_log("client timed out while in auth state")
