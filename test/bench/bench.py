@@ -196,17 +196,21 @@ mail {{ server_name bench; auth_http {AUTH[0]}:{AUTH[1]}/auth;
 
 # --- the load ---
 
-async def login(address):
+async def greet(address):
     reader, writer = await asyncio.open_connection(*address)
     await reader.readline()
+    return reader, writer
+
+
+async def log_in(reader, writer):
     writer.write(b"a LOGIN joe secret\r\n")
     assert b"OK" in await reader.readline()
-    return reader, writer
 
 
 async def one_login(address):
     """Connect, greeting, login, one NOOP answered by the backend, LOGOUT."""
-    reader, writer = await login(address)
+    reader, writer = await greet(address)
+    await log_in(reader, writer)
     writer.write(b"b NOOP\r\n")
     assert b"OK" in await reader.readline()
     writer.write(b"c LOGOUT\r\n")
@@ -221,17 +225,26 @@ async def many_logins(address, count, at_once=32):
     await asyncio.gather(*[lane(count // at_once) for _ in range(at_once)])
 
 
-async def idle_sessions(proxy, count):
-    before = proxy.pss()
-    open_ones = []
-    for begin in range(0, count, 50):
-        open_ones += await asyncio.gather(*[login(proxy.address) for _ in range(min(50, count - begin))])
+async def in_groups(things, begin):
+    """begin(thing) for all, fifty at once."""
+    done = []
+    for first in range(0, len(things), 50):
+        done += await asyncio.gather(*[begin(thing) for thing in things[first:first + 50]])
     await asyncio.sleep(1)
-    after = proxy.pss()
-    for _, writer in open_ones:
+    return done
+
+
+async def idle_sessions(proxy, count):
+    """Bytes of PSS a client that was greeted and is silent, and a client that has logged in and is idle."""
+    before = proxy.pss()
+    clients = await in_groups([proxy.address] * count, greet)
+    greeted = proxy.pss()
+    await in_groups(clients, lambda client: log_in(*client))
+    logged_in = proxy.pss()
+    for _, writer in clients:
         writer.close()
     await asyncio.sleep(1)
-    return (after - before) / count
+    return (greeted - before) / count, (logged_in - before) / count
 
 
 def bulk(address, verb, chunks):
@@ -266,22 +279,34 @@ def table(title, unit, figures):
         print(f"    {'ratio':10} {medians['postern'] / medians['nginx']:12.3f}")
 
 
+def trace(proxy, work):
+    """The worker's system calls by name while work() runs."""
+    out = f"/tmp/bench.strace.{os.getpid()}"
+    strace = subprocess.Popen(["strace", "-c", "-f", "-o", out, "-p", str(proxy.worker())], stderr=subprocess.DEVNULL)
+    time.sleep(1)
+    work()
+    strace.terminate()
+    strace.wait()
+    rows = [line.split() for line in pathlib.Path(out).read_text().splitlines()]
+    os.unlink(out)
+    return {row[-1]: int(row[3]) for row in rows if len(row) >= 5 and row[3].isdigit() and row[-1] != "total"}
+
+
+def show_calls(title, counts, per):
+    print(f"\n{title}: {sum(counts.values()) / per:.2f}")
+    print("    " + ", ".join(f"{name} {calls / per:.2f}" for name, calls in
+                              sorted(counts.items(), key=lambda c: -c[1]) if calls / per >= 0.01))
+
+
 def measure_syscalls(proxies, args):
+    megabytes = 64
     for proxy in proxies:
         asyncio.run(many_logins(proxy.address, 320))
-        out = f"/tmp/bench.strace.{os.getpid()}"
-        strace = subprocess.Popen(["strace", "-c", "-f", "-o", out, "-p", str(proxy.worker())], stderr=subprocess.DEVNULL)
-        time.sleep(1)
-        asyncio.run(many_logins(proxy.address, args.logins))
-        strace.terminate()
-        strace.wait()
-        rows = [line.split() for line in pathlib.Path(out).read_text().splitlines()]
-        os.unlink(out)
-        counts = {row[-1]: int(row[3]) for row in rows if len(row) >= 5 and row[3].isdigit() and row[-1] != "total"}
-        count = args.logins // 32 * 32
-        print(f"\nsystem calls a login, {proxy.name}: {sum(counts.values()) / count:.2f}")
-        print("    " + ", ".join(f"{name} {calls / count:.2f}" for name, calls in
-                                  sorted(counts.items(), key=lambda c: -c[1]) if calls / count >= 0.01))
+        counts = trace(proxy, lambda: asyncio.run(many_logins(proxy.address, args.logins)))
+        show_calls(f"system calls a login, {proxy.name}", counts, args.logins // 32 * 32)
+    for proxy in proxies:
+        counts = trace(proxy, lambda: bulk(proxy.address, b"FEED", megabytes * 16))
+        show_calls(f"system calls a megabyte down, {proxy.name} (64 KB steps are 32)", counts, megabytes)
 
 
 def interleave(proxies, rounds, work):
@@ -301,10 +326,10 @@ def measure_cpu(proxies, args):
 
 
 def measure_idle(proxies, args):
-    for proxy in proxies:
-        asyncio.run(many_logins(proxy.address, 320))
-    table(f"memory an idle logged-in session (PSS, {args.idle} sessions)", "bytes",
-          {proxy.name: [asyncio.run(idle_sessions(proxy, args.idle))] for proxy in proxies})
+    figures = {proxy.name: asyncio.run(idle_sessions(proxy, args.idle)) for proxy in proxies}
+    for column, what in enumerate(("a client that was greeted and is silent", "an idle logged-in session")):
+        table(f"memory of {what} (PSS, {args.idle} of them)", "bytes",
+              {name: [pair[column]] for name, pair in figures.items()})
 
 
 def measure_bulk(proxies, args):
