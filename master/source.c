@@ -213,12 +213,12 @@ start(struct sources *sources, struct helper_plan *plan, const struct conf_sourc
 	source->seats = mem_array(source->seat_count, sizeof(*source->seats));
 	plan->terminal = sources->terminal;
 	list_add(&sources->in_use, &source->node);
+	/* Watched before it is opened: what changes from now on is told. */
+	if (source->path != NULL)
+		source->watch = feed_watch(sources->feed, source->path, on_file, source);
 	if ((source->path == NULL || (plan->file = feed_open(source->path, LOG_EMERG)) != -1) &&
-	    open_mailbox(source) == 0 && open_seats(source) == 0) {
-		if (source->path != NULL)
-			source->watch = feed_watch(sources->feed, source->path, on_file, source);
+	    open_mailbox(source) == 0 && open_seats(source) == 0)
 		return source;
-	}
 	source_leave(&source);
 	return NULL;
 }
