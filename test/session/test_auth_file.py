@@ -498,6 +498,44 @@ def test_a_reload_leaves_helpers_alone_unless_the_source_changed(env):
     busy.join(PATIENCE)
 
 
+def test_a_login_under_way_outlives_a_reload(env):
+    """Whether the reload keeps its helpers or replaces them."""
+    place = Place(env, f"slow:{{BLF-CRYPT}}{crypt('$2b$', 13, 'slow')}\n")
+    for place.helpers in 2, 3:
+        pids = place.helper_pids()
+        before = {pid: cpu(pid) for pid in pids}
+        busy = place.slow_logins(3)
+        eventually(lambda: any(cpu(pid) > before[pid] + 2 for pid in pids), "a helper is at work")
+        place.postern.write(place.text())
+        place.postern.reload()
+        for client in busy:
+            client.expect(b"a OK backend LOGIN")
+            client.close()
+    eventually(lambda: len(place.helper_pids()) == 3, "the old helpers are gone")
+
+
+def test_what_is_no_file_is_refused(env):
+    place = Place(env, "joe:{PLAIN}secret\n")
+    os.mkfifo(env.path("fifo"))
+    for path in env.path("fifo"), env.folder, "/dev/null":
+        place.postern.config.write_text(place.postern.config.read_text().replace(str(place.path), str(path)))
+        place.path = path
+        status, said = place.postern.run("-t")
+        assert status == 1 and f'"{path}" is not a file' in said, said
+
+
+@weight(5)
+def test_a_large_file_is_read_while_logins_go_on(env):
+    def users(word):
+        return "".join(f"user{i}@example.com:{{PLAIN}}{word}{i}\n" for i in range(200000))
+    place = Place(env, users("old"))
+    assert place.lets_in("user0@example.com", "old0") and place.lets_in("user199999@example.com", "old199999")
+    replace(place, users("new"))
+    eventually(lambda: place.lets_in("user0@example.com", "old0") + place.lets_in("user0@example.com", "new0") and
+               place.postern.log().count("read, 200000 users") == 4, "the new file")
+    assert place.lets_in("user199999@example.com", "new199999") and not place.lets_in("user0@example.com", "old0")
+
+
 def test_a_reload_with_a_bad_source_changes_nothing(env):
     place = Place(env, "joe:{PLAIN}secret\n")
     pids, workers = place.helper_pids(), place.postern.children()
@@ -505,8 +543,9 @@ def test_a_reload_with_a_bad_source_changes_nothing(env):
     place.postern.write(place.text().replace(str(place.path), str(other)))
     os.kill(place.postern.pid, signal.SIGHUP)
     place.postern.wait_log(f"unknown password scheme in {other}:1")
-    eventually(lambda: place.helper_pids() == pids, "the new helpers are gone")
-    assert place.lets_in("joe", "secret") and place.postern.children() == workers
+    place.postern.wait_log("reload failed, the configuration in force is kept")
+    eventually(lambda: place.helper_pids() == pids and place.postern.children() == workers, "the new ones are gone")
+    assert place.lets_in("joe", "secret")
 
 
 def test_the_log_of_helpers_follows_usr1(env):

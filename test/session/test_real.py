@@ -72,17 +72,18 @@ def test_curl_reads_imap(env):
     house.dovecot.deliver("joe", message())
     got = house.run("curl", "-s", "-u", "joe:secret", f"imap://{house.ip}/INBOX;MAILINDEX=1")
     assert got == message()
-    for option in "AUTH=PLAIN", "AUTH=CRAM-MD5":
-        got = house.run("curl", "-s", "-u", "joe:secret", "--login-options", option, f"imap://{house.ip}/INBOX;MAILINDEX=1")
-        assert got == message(), option
+    for options in ["AUTH=PLAIN"], ["AUTH=CRAM-MD5"], ["AUTH=PLAIN", "--sasl-ir"]:
+        got = house.run("curl", "-s", "-u", "joe:secret", "--login-options", *options, f"imap://{house.ip}/INBOX;MAILINDEX=1")
+        assert got == message(), options
     house.run("curl", "-s", "-u", "joe:wrong", f"imap://{house.ip}/INBOX;MAILINDEX=1", status=67)
 
 
 def test_curl_reads_pop3(env):
     house = House(env)
     house.dovecot.deliver("joe", message())
-    for options in [], ["--login-options", "AUTH=PLAIN"], ["--login-options", "AUTH=CRAM-MD5"], ["--login-options", "AUTH=+APOP"]:
-        got = house.run("curl", "-s", "-u", "joe:secret", *options, f"pop3://{house.ip}/1")
+    for options in [], ["AUTH=PLAIN"], ["AUTH=PLAIN", "--sasl-ir"], ["AUTH=CRAM-MD5"], ["AUTH=+APOP"]:
+        login = ["--login-options"] if options else []
+        got = house.run("curl", "-s", "-u", "joe:secret", *login, *options, f"pop3://{house.ip}/1")
         assert got == message(), options
     house.run("curl", "-s", "-u", "joe:wrong", f"pop3://{house.ip}/1", status=67)
 
@@ -279,6 +280,28 @@ def test_xclient_names_the_user(env):
     received = email.message_from_bytes(text)["Received"]
     assert env.ip(9) in received and "client.example.com" in received, received
     assert re.search(rf"client=.*\[{env.ip(9)}\].*sasl_username={user}", house.postfix.log()), house.postfix.log()
+
+
+@netns
+def test_xclient_takes_the_address_of_an_ipv6_client(env):
+    house = House(env, postfix={"restrictions": "permit_sasl_authenticated, reject", "more": "inet_protocols = all"},
+                  smtp="listen [::1]:587; xclient on;")
+    with smtplib.SMTP("::1", 587, "client.example.com", timeout=20) as client:
+        client.login("joe", "secret")
+        assert client.sendmail("joe@example.com", ["ann@example.com"], message()) == {}
+    assert re.search(r"client=.*\[::1\].*sasl_username=joe", house.postfix.log()), house.postfix.log()
+
+
+def test_a_postfix_that_does_not_trust_us_is_a_temporary_failure(env):
+    """It refuses XCLIENT: nobody may be let in under our name instead of the client's."""
+    house = House(env, postfix={"xclient": "192.0.2.1"}, smtp="xclient on;")
+    with house.smtp() as client:
+        with contextlib.suppress(smtplib.SMTPAuthenticationError, smtplib.SMTPResponseException):
+            client.login("joe", "secret")
+            raise AssertionError("let in")
+        assert client.noop()[0] == 250
+    lines = house.postern.wait_log(r"XCLIENT.*upstream: ")
+    assert "550 5.7.0" in lines[0] or "503 5.5.1" in lines[0] or "502 5.5.2" in lines[0], lines
 
 
 def test_what_postfix_refuses_at_login_is_refused(env):
