@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 
-from harness import Wire, eventually
+from harness import Vitals, Wire, eventually
 from peers import AuthHttp, Listener, accept, smtp_backend
 
 
@@ -460,12 +460,6 @@ def test_a_half_closed_client_still_gets_its_answers(env):
     client.expect_end()
 
 
-def worker_kb(postern):
-    pid = postern.children()[0]
-    with open(f"/proc/{pid}/smaps_rollup") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith(("Rss:", "Swap:")))
-
-
 def gated_reader(wire, go, digests):
     """Takes a recipient, then reads nothing until it may."""
     wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 131072)
@@ -492,14 +486,15 @@ def test_a_backend_that_does_not_read_stops_the_client(env):
     client = gate.enter()
     client.send(b"DATA\r\n")
     client.expect(b"354 go ahead")
-    before = worker_kb(gate.postern)
+    worker = Vitals(gate.postern.children()[0])
+    before = worker.memory_kb()
     block = (b"0123456789abcdef" * 64)[:-2] + b"\r\n"
     text = block * (24 << 10) + b".\r\n"
     sender = threading.Thread(target=client.send, args=(text,), daemon=True)
     sender.start()
     sender.join(1)
     assert sender.is_alive(), "24 MB went nowhere"
-    assert worker_kb(gate.postern) - before < 2048, "the worker keeps what nobody reads"
+    worker.check_memory(before, 2048)
     go.set()
     client.expect(b"250 2.0.0 queued")
     sender.join(20)
@@ -540,12 +535,13 @@ def test_a_client_that_reads_no_answers_is_not_read(env):
     gate = Gate(env, more="timeout 20s;")
     client = gate.enter()
     client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    before = worker_kb(gate.postern)
+    worker = Vitals(gate.postern.children()[0])
+    before = worker.memory_kb()
     command, count = b"NOOP " + b"n" * 3000 + b"\r\n", 4000
     sender = threading.Thread(target=client.send, args=(command * count,), daemon=True)
     sender.start()
     sender.join(0.5)
-    assert worker_kb(gate.postern) - before < 2048, "the worker keeps what nobody reads"
+    worker.check_memory(before, 2048)
     client.expect(*[b"250 2.0.0 backend NOOP"] * count)
     sender.join(20)
 
@@ -601,3 +597,44 @@ def test_two_sessions_do_not_wait_for_each_other(env):
     other.send(b"RCPT TO:<two@x>\r\nQUIT\r\n")
     other.expect(b"250 2.1.5 backend takes it", b"221 2.0.0 backend bye")
     waiting.expect(b"450 4.2.1 not yet")
+
+
+def test_a_backend_that_speaks_unasked_is_not_believed(env):
+    """A reply too many would shift all that follow: the client could take a refusal for a yes."""
+    def chatty(wire):
+        smtp_like(wire, 3)
+        wire.line()
+        wire.send(b"250 noop\r\n250 and more\r\n")
+        wire.rest()
+    gate = Gate(env, chatty)
+    client = gate.enter()
+    client.send(b"NOOP\r\n")
+    client.expect(b"250 noop", b"421 4.3.0 mail.example.com Internal server error")
+    client.expect_end()
+    gate.postern.wait_log(r'\[error\].* upstream sent invalid response: "250 and more" while proxying')
+
+
+def test_replies_of_a_backend_that_cannot_be_understood(env):
+    current = []
+    gate = Gate(env, lambda wire: dead_at(wire, b"NOOP", lambda w: (w.send(current[0]), w.rest())))
+    for answer, logged in ((b"999 x\r\n", 'invalid response: "999 x"'), (b"\r\n", 'invalid response: ""'),
+                           (b"25\r\n", 'invalid response: "25"'), (b"250x\r\n", 'invalid response: "250x"'),
+                           (b"250 a\0b\r\n", "invalid response: "), (b"250 a\rb\r\n", "invalid response: "),
+                           (b"250 " + b"x" * 70000, "too long response line: ")):
+        current[:] = [answer]
+        client = gate.enter()
+        client.send(b"NOOP\r\n")
+        client.expect(b"421 4.3.0 mail.example.com Internal server error")
+        client.expect_end()
+        gate.postern.wait_log(r"\[error\].* upstream sent " + re.escape(logged))
+
+
+def test_a_thousand_recipients_in_one_segment(env):
+    gate = Gate(env)
+    client = gate.enter()
+    count = 1000
+    client.send(b"".join(b"RCPT TO:<%s@%d>\r\n" % (b"u" if i % 3 else b"bad", i) for i in range(count)) + b"QUIT\r\n")
+    for i in range(count):
+        client.expect(b"250 2.1.5 backend takes it" if i % 3 else b"550 5.1.1 no such user")
+    client.expect(b"221 2.0.0 backend bye")
+    assert len(gate.auth.requests) == count + 1 and gate.auth.accepted == 1
