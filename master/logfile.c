@@ -167,11 +167,12 @@ struct taking {
 };
 
 static void
-take_target(void *ctx, struct log_target *target)
+take_syslog(void *ctx, struct log_target *target)
 {
 	const struct taking *taking = ctx;
 
-	taking->take(taking->ctx, target->fd);
+	if (target->kind == LOG_TO_SYSLOG && target->fd != -1)
+		taking->take(taking->ctx, target->fd);
 }
 
 void
@@ -179,5 +180,9 @@ logfile_each_fd(const struct conf *conf, void (*take)(void *ctx, int fd), void *
 {
 	struct taking taking = { .take = take, .ctx = ctx };
 
-	each_target(conf, take_target, &taking);
+	/* All files, also those that no log in use names: IPC_LOGFILE comes for each, under its number. */
+	for (size_t i = 0; i < conf->file_count; i++)
+		if (conf->files[i]->fd != -1)
+			take(ctx, conf->files[i]->fd);
+	each_target(conf, take_syslog, &taking);
 }

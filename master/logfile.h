@@ -29,7 +29,7 @@ void logfile_reopen_all(const struct conf *conf);
 /* Lets stderr go where the log of the process goes, if that is a file. */
 void logfile_take_stderr(const struct conf *conf);
 
-/* The descriptors of `conf` that its children keep. Calls `take` for each. */
+/* Calls `take` for each descriptor that these opened, and that its children keep: the files and the syslog sockets. */
 void logfile_each_fd(const struct conf *conf, void (*take)(void *ctx, int fd), void *ctx);
 
 #endif

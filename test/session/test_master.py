@@ -443,6 +443,25 @@ def test_usr1_reaches_workers_that_may_not_enter_the_log_directory(env):
     postern.wait_log("proxied session done")
 
 
+def test_reopening_a_log_that_every_server_has_replaced_harms_nobody(env):
+    """The worker keeps the number of such a file, too: the fresh one is going to have it."""
+    over, own = env.path("over.log"), env.path("own.log")
+    postern = env.postern(f"""
+    auth_http {env.ip(3)}:9000/auth; error_log {over};
+    server {{ listen {env.ip()}:2143; protocol imap; error_log {own}; }}
+""")
+    client = Wire.to((env.ip(), 2143))
+    client.expect(b"* OK IMAP4 ready")
+    (worker,) = postern.children()
+    for path in (over, own):
+        path.rename(f"{path}.1")
+    postern.kill(signal.SIGUSR1)
+    eventually(lambda: all(path.exists() and has_open(worker, path) for path in (own, over)), "the swap")
+    client.send(b"a1 NOOP\r\n")
+    client.expect(b"a1 OK completed")
+    assert postern.children() == [worker]
+
+
 def test_quit_waits_for_the_last_session(env):
     peers(env)
     postern = env.postern(mail(env), workers=2)
