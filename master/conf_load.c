@@ -287,7 +287,7 @@ begin(const struct conf_request *request)
 	conf->draft = draft;
 	conf->generation = request->generation;
 	conf->log = arena_alloc(arena, sizeof(*conf->log));
-	conf->path = conf_build_path(&build, request->prefix, request->path);
+	conf->path = arena_strdup(arena, request->path);
 	build.folder = conf_build_folder(&build, conf->path);
 	draft->mail = arena_alloc(arena, sizeof(*draft->mail));
 	draft->main_seen = arena_alloc(arena, conf_table_count() * sizeof(bool));

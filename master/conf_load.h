@@ -2,7 +2,7 @@
  * conf_load - reads the configuration
  *
  * The files are nginx text; conf_translate turns them into libconfuse's, libconfuse
- * takes that apart, conf_table knows every directive and conf_set gives each its value.
+ * takes that apart, conf_table knows every directive and conf_type gives each its value.
  * Whatever is wrong is said by log_say(), one line, `... in FILE:LINE`, and nothing is
  * loaded. Loading opens configuration files and nothing else; it resolves no name:
  *
@@ -20,8 +20,8 @@
 struct conf;
 
 struct conf_request {
-	const char *path;       /* the main file; a relative one starts at `prefix` */
-	const char *prefix;     /* the folder where main-context files start */
+	const char *path;       /* the main file; absolute */
+	const char *prefix;     /* the folder where main-context files start; absolute */
 	const char *directives; /* text of -g, or NULL */
 	const char *error_log;  /* -e: "stderr" or a file, for a configuration that names none; or NULL */
 	bool test;              /* -t: warn also of what is merely unwise */

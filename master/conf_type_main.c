@@ -18,7 +18,7 @@
 #define MASK_BITS 1024
 #define NICE_MAX 20
 
-/* user: whether these accounts are there is for conf_check to say; only root can become anybody. */
+/* user: whether these accounts are there is for conf_merge to say; only root can become anybody. */
 static const char *
 set_user(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
 {

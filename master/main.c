@@ -86,6 +86,23 @@ full_path(const char *prefix, const char *path)
 	    mem_printf("%s%s%s", prefix, len > 0 && prefix[len - 1] == '/' ? "" : "/", path);
 }
 
+/* Where we are lends a relative prefix its beginning. NULL with the reason said. */
+static char *
+full_prefix(const char *prefix)
+{
+	char *here, *path;
+
+	if (*prefix == '/')
+		return mem_strdup(prefix);
+	if ((here = getcwd(NULL, 0)) == NULL) {
+		log_say(LOG_EMERG, "getcwd() failed %s", log_errno(errno));
+		return NULL;
+	}
+	path = full_path(here, prefix);
+	free(here);
+	return path;
+}
+
 /* The log named by -e, in use until that of the configuration is known. Without it stderr is. */
 static void
 use_early_log(const struct options *options, const char *prefix)
@@ -208,12 +225,19 @@ start(struct conf_request *request, char *const *argv)
 }
 
 static int
+obey(const struct options *options, struct conf_request *request, char *const *argv)
+{
+	use_early_log(options, request->prefix);
+	if (options->signal != NULL)
+		return send_signal(request, options->signal);
+	return options->test ? test(request, options) : start(request, argv);
+}
+
+static int
 run(const struct options *options, char *const *argv)
 {
-	const char *prefix = options->prefix != NULL ? options->prefix : POSTERN_PREFIX;
-	char *path = full_path(prefix, options->conf_path != NULL ? options->conf_path : POSTERN_CONF_PATH);
+	char *prefix = full_prefix(options->prefix != NULL ? options->prefix : POSTERN_PREFIX), *path;
 	struct conf_request request = {
-		.path = path,
 		.prefix = prefix,
 		.directives = options->directives,
 		.error_log = options->error_log,
@@ -223,14 +247,12 @@ run(const struct options *options, char *const *argv)
 	};
 	int status;
 
-	use_early_log(options, prefix);
-	if (options->signal != NULL)
-		status = send_signal(&request, options->signal);
-	else if (options->test)
-		status = test(&request, options);
-	else
-		status = start(&request, argv);
+	if (prefix == NULL)
+		return EXIT_FAILURE;
+	request.path = path = full_path(prefix, options->conf_path != NULL ? options->conf_path : POSTERN_CONF_PATH);
+	status = obey(options, &request, argv);
 	mem_free(path);
+	mem_free(prefix);
 	return status;
 }
 
@@ -255,7 +277,7 @@ free_arguments(char **argv)
 
 /* What `argv` asks for. */
 static int
-obey(int argc, char *const *argv)
+read_and_run(int argc, char *const *argv)
 {
 	struct options options;
 	char why[512];
@@ -286,7 +308,7 @@ main(int argc, char **argv)
 	/* What we create has the mode we give it and is never writable for others. */
 	umask(022);
 	copy = copy_arguments(argc, argv);
-	status = obey(argc, copy);
+	status = read_and_run(argc, copy);
 	free_arguments(copy);
 	return status;
 }

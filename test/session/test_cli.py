@@ -99,6 +99,13 @@ def test_paths_start_at_the_prefix_and_includes_at_the_configuration(env):
     status, _, err = call(env, "-t", "-p", env.folder, "-c", "etc/main.conf")
     assert status == 0, err
     assert f"file {env.folder}/etc/main.conf" in err and env.path("logs/own.log").exists()
+    env.path("logs/own.log").unlink()
+    folder = env.folder.name
+    for cwd, prefix in ((env.folder.parent, folder), (env.folder.parent, f"./{folder}/"), (env.folder, ".")):
+        status, _, err = call(env, "-t", "-p", prefix, "-c", "etc/main.conf", cwd=cwd)
+        assert status == 0, err
+        assert env.path("logs/own.log").exists(), (cwd, prefix)
+        env.path("logs/own.log").unlink()
 
 
 def test_g_adds_directives_and_names_itself_in_errors(env):
