@@ -197,19 +197,34 @@ line_begin(struct line *line, const struct log *log, enum log_level level, const
 		line_printf(line, "*%llu ", (unsigned long long)origin->number);
 }
 
-/* The server may have come back under the same path since the socket was connected. */
+/* Returns 0, or an errno. */
+static int
+connect_syslog(int fd, const struct endpoint *server)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = endpoint_sockaddr(server, &sa);
+
+	if (len == 0)
+		return ENAMETOOLONG;
+	return connect(fd, (const struct sockaddr *)&sa, len) == -1 ? errno : 0;
+}
+
+int
+log_open_syslog(const struct endpoint *server, int *error)
+{
+	int fd = socket(server->addr.family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	*error = fd == -1 ? 0 : connect_syslog(fd, server);
+	return fd;
+}
+
+/* The server may have come, or come back under the same path, since the socket was made. */
 static bool
 reconnects(const struct log_target *target)
 {
-	struct sockaddr_storage sa;
-	socklen_t len;
-
 	if (errno != ECONNREFUSED && errno != ECONNRESET && errno != ENOTCONN && errno != EDESTADDRREQ)
 		return false;
-	if (target->server.addr.family == AF_UNSPEC)
-		return false;
-	len = endpoint_sockaddr(&target->server, &sa);
-	return len > 0 && connect(target->fd, (const struct sockaddr *)&sa, len) == 0;
+	return target->server.addr.family != AF_UNSPEC && connect_syslog(target->fd, &target->server) == 0;
 }
 
 /* One datagram as RFC 3164 has it: header, then the line without its newline. */

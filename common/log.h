@@ -67,6 +67,13 @@ int log_level_parse(const char *name);
 /* Appends a target, which stays in its owner's memory, and keeps log->level right. */
 void log_add(struct log *log, struct log_target *target);
 
+/*
+ * A datagram socket for a syslog target of this server. Returns the descriptor, or -1 with
+ * errno. *error is 0, or what connect(2) said: then lines are lost until somebody is there,
+ * but the socket is to be kept.
+ */
+int log_open_syslog(const struct endpoint *server, int *error);
+
 /* Would a line of this level go anywhere? `log` may be NULL, as below. */
 bool log_wants(const struct log *log, enum log_level level, const struct log_origin *origin);
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,20 +31,18 @@ struct opening {
 	int result;
 };
 
-/* Returns a socket that is connected if the server is there; one that is not loses lines, and stops nothing. */
+/* A server that is not there loses lines, and stops nothing. */
 static int
 open_syslog(const struct log_target *target)
 {
-	int fd = socket(target->server.addr.family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_storage sa;
-	socklen_t len = endpoint_sockaddr(&target->server, &sa);
 	char text[ADDR_TEXT + 128];
+	int error, fd = log_open_syslog(&target->server, &error);
 
 	if (fd == -1)
 		log_say(LOG_EMERG, "socket() for syslog failed %s", log_errno(errno));
-	else if (len == 0 || connect(fd, (const struct sockaddr *)&sa, len) == -1)
+	else if (error != 0)
 		log_say(LOG_WARN, "connect() to syslog %s failed %s", endpoint_format(text, sizeof(text), &target->server),
-		    log_errno(len == 0 ? ENAMETOOLONG : errno));
+		    log_errno(error));
 	return fd;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -101,6 +102,26 @@ START_TEST(syslog_gets_lines_with_priority_host_and_tag)
 }
 END_TEST
 
+START_TEST(a_syslog_that_comes_later_gets_what_is_said_then)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	char setting[sizeof(at.sun_path) + 32], line[512] = "";
+	int server = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	size_t len;
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "/tmp/postern-unit-%d.sock", (int)getpid());
+	len = (size_t)snprintf(setting, sizeof(setting), "unix:%s%cpostern%chost", at.sun_path, 0, 0) + 1;
+	helper_log_syslog(LOG_INFO + 256 * 184, setting, len);
+	log_say(LOG_ERROR, "too early");
+	ck_assert_int_eq(bind(server, (struct sockaddr *)&at, sizeof(at)), 0);
+	log_say(LOG_ERROR, "in time");
+	unlink(at.sun_path);
+	ck_assert_int_gt(recv(server, line, sizeof(line) - 1, MSG_DONTWAIT), 0);
+	ck_assert_ptr_nonnull(strstr(line, "in time"));
+	close(server);
+}
+END_TEST
+
 /* With the NUL that stands behind every setting. */
 static const struct {
 	const char *text;
@@ -139,6 +160,7 @@ helper_log_suite(void)
 	tcase_add_test(tcase, each_file_takes_its_own_levels);
 	tcase_add_test(tcase, a_reopened_file_takes_the_place_of_its_own_number);
 	tcase_add_loop_test(tcase, syslog_gets_lines_with_priority_host_and_tag, 0, UNIT_COUNT(hosts));
+	tcase_add_test(tcase, a_syslog_that_comes_later_gets_what_is_said_then);
 	tcase_add_loop_test(tcase, nonsense_is_left_out, 0, UNIT_COUNT(nonsense));
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/addr.h"
@@ -70,26 +69,12 @@ parse_server(struct endpoint *server, const char *text)
 	return result;
 }
 
-/* Nobody may be there yet, or any more: lines are lost until somebody is. */
-static int
-open_syslog(const struct endpoint *server)
-{
-	struct sockaddr_storage sa;
-	socklen_t len = endpoint_sockaddr(server, &sa);
-	int fd = len == 0 ? -1 : socket(server->addr.family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd != -1 && connect(fd, (const struct sockaddr *)&sa, len) == -1) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
 void
 helper_log_syslog(int64_t value, const char *text, size_t len)
 {
 	const char *at = text, *end = text + len;
 	const char *server = next_string(&at, end), *tag = next_string(&at, end), *hostname = next_string(&at, end);
+	int unreachable;
 	struct log_target target = {
 		.kind = LOG_TO_SYSLOG, .level = (enum log_level)(value & 0xff), .priority = (unsigned)(value >> 8),
 	};
@@ -98,7 +83,7 @@ helper_log_syslog(int64_t value, const char *text, size_t len)
 		return;
 	target.tag = mem_strdup(tag);
 	target.hostname = hostname[0] != '\0' ? mem_strdup(hostname) : NULL;
-	target.fd = open_syslog(&target.server);
+	target.fd = log_open_syslog(&target.server, &unreachable);      /* nobody may be there yet */
 	add(&target);
 }
 
