@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from harness import Vitals, Wire, netns
+from harness import Vitals, Wire, eventually, netns
 from peers import AuthHttp, Listener, accept, smtp_backend
 from stage import SECRET, Stage, b64, wait_requests
 
@@ -631,6 +631,45 @@ def test_names_by_dns(env):
         assert attempt() == said, name
     assert "one.example.com" in dns.asked and backends[1].accepted == 3
     postern.wait_log(r'\[error\].* could not be resolved', 2)
+
+
+@netns
+def test_who_leaves_while_a_name_is_looked_up_is_let_go(env):
+    """And the answer that comes too late, or never, finds nobody."""
+    bind(env, "/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:1 attempts:1\n")
+    bind(env, "/etc/hosts", "")
+    dns = env.keep(Dns(("127.0.0.53", 53), {"silent.example": None, "one.example.com": ["127.0.0.7"]}))
+    attempt, postern, _ = named(env, ["silent.example", "silent.example", "one.example.com"])
+    for count, leave in enumerate((Wire.reset, Wire.close), 1):
+        client = Wire.to(("127.0.0.1", 25))
+        client.send(LOGIN)
+        eventually(lambda: len(dns.asked) >= 2 * count, "both kinds of address are asked for")
+        leave(client)
+    assert attempt() == b"235 2.0.0 OK"
+
+
+HOSTILE_DNS = [
+    lambda query: query[:2],
+    lambda query: query[:2] + b"\xff" * 500,
+    lambda query: query[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + query[12:] + b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\xff\x7f",
+    lambda query: query[:2] + b"\x81\x80\0\1\xff\xff\0\0\0\0" + query[12:] + b"\xc0\x0c" * 200,
+    lambda query: query[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + b"\xc0\x0c" + query[12:],
+]
+
+
+@netns
+def test_a_hostile_name_server_only_fails(env):
+    bind(env, "/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:1 attempts:1\n")
+    bind(env, "/etc/hosts", "")
+    dns = env.keep(Dns(("127.0.0.53", 53), {}))
+    current = []
+    dns.answer = lambda query: current[0](query)
+    attempt, postern, backends = named(env, ["some.example"] * len(HOSTILE_DNS) + ["127.0.0.7"])
+    for answer in HOSTILE_DNS:
+        current[:] = [answer]
+        assert attempt() == INTERNAL
+    assert attempt() == b"235 2.0.0 OK" and len(postern.children()) == 1
+    assert "exited" not in postern.log()
 
 
 @netns
