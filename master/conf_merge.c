@@ -213,6 +213,12 @@ complete_server(struct conf_build *b, struct server *server)
 		conf_say(LOG_EMERG, &server->place, "no \"auth_http\" is defined for server");
 		return -1;
 	}
+	if (server->source->kind == SOURCE_FILE && (server->protocols[server->protocol].methods & METHOD_NONE) != 0) {
+		/* It would refuse every recipient, and for good: mail would bounce. */
+		conf_say(LOG_EMERG, &server->place, "\"%s_auth none\" needs \"auth_http\": an \"auth_file\" knows no recipients",
+		    protocol_name(server->protocol));
+		return -1;
+	}
 	share_source(b, server);
 	complete_proxy_pass(b, server);
 	return 0;

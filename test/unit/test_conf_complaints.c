@@ -80,6 +80,8 @@ static const struct {
 	{ "events{}\nmail{server x{}}", 2, "invalid number of arguments in \"server\" directive" },
 	{ "events{}\nmail{server;}", 2, "directive \"server\" has no opening \"{\"" },
 	{ "events{}\nmail{server{listen 143;}}", 2, "no \"auth_http\" is defined for server" },
+	{ "events{}\nmail{auth_file users;server{listen 25;smtp_auth plain none;}}", 2,
+	    "\"smtp_auth none\" needs \"auth_http\": an \"auth_file\" knows no recipients" },
 	{ "events{}\nmail{server{listen 127.0.0.1:8999;}}", 2, "unknown mail protocol for server" },
 	{ "events{}\nmail{auth_http 127.0.0.1:1;server{listen 127.0.0.1:8999;}}", 2,
 	    "unknown mail protocol for server" },
