@@ -85,13 +85,21 @@ feed_open(const char *path, enum log_level level)
 	} else if (!S_ISREG(st.st_mode)) {
 		log_say(level, "\"%s\" is not a regular file", path);
 	} else {
-		if ((st.st_mode & S_IROTH) != 0)
-			log_say(LOG_WARN, "\"%s\" is readable by everyone", path);
 		return fd;
 	}
 	if (fd != -1)
 		close(fd);
 	return -1;
+}
+
+/* What the configuration names has been judged at its load; this is about what has come since. */
+static void
+warn_of_readers(const struct feed_watch *watch, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && (st.st_mode & S_IROTH) != 0)
+		log_say(LOG_WARN, "\"%s\" holds secrets and everybody may read it", watch->path);
 }
 
 /* Hands the owner what is there now, unless it has that already. */
@@ -108,6 +116,7 @@ tell(struct feed_watch *watch)
 	watch->told = now;
 	if ((fd = feed_open(watch->path, LOG_ERROR)) == -1)
 		return;
+	warn_of_readers(watch, fd);
 	watch->changed(watch->ctx, fd);
 	close(fd);
 }

@@ -18,7 +18,10 @@ struct feed;
 struct feed_watch;
 struct loop;
 
-/* The file has changed. `fd` is the feed's, and closed when this returns; read it by pread(2): its offset is shared. */
+/*
+ * The file has changed; if everybody may read it, that has been said. `fd` is the feed's, and
+ * closed when this returns; read it by pread(2): its offset is shared.
+ */
 typedef void feed_callback(void *ctx, int fd);
 
 struct feed *feed_new(struct loop *loop);
@@ -26,10 +29,7 @@ struct feed *feed_new(struct loop *loop);
 /* Every watch must be gone by then. NULL is fine; leaves NULL. */
 void feed_free(struct feed **feedp);
 
-/*
- * Opens a regular file for reading, through symbolic links, and warns if others may read
- * it. Returns the descriptor, or -1 with the reason logged at `level`.
- */
+/* Opens a regular file for reading, through symbolic links. Returns the descriptor, or -1 with the reason logged at `level`. */
 int feed_open(const char *path, enum log_level level);
 
 /*

@@ -400,12 +400,18 @@ def test_a_bad_file_does_not_start(env):
 
 def test_a_world_readable_file_is_warned_of(env):
     place = Place(env, "joe:{PLAIN}secret\n", mode=0o644)
-    place.postern.wait_log(r"\[warn\].*users\" is readable by everyone")
     assert place.lets_in("joe", "secret")
     status, said = place.postern.run("-t")
-    assert status == 0 and "is readable by everyone" in said
+    assert status == 0 and re.search(rf'\[warn\] "{place.path}" holds secrets and everybody may read it', said), said
+    assert said.count("everybody") == 1, said
+    place.postern.reload()
+    place.postern.wait_log(r"\[warn\].*everybody may read it")
     place.path.chmod(0o600)
-    assert "readable" not in place.postern.run("-t")[1]
+    assert "everybody" not in place.postern.run("-t")[1]
+    os.chmod(env.write("users.new", "ann:{PLAIN}secret\n"), 0o644)
+    os.rename(env.path("users.new"), place.path)
+    place.postern.wait_log(r"\[warn\].*everybody may read it", 2)
+    eventually(lambda: place.lets_in("ann", "secret"), "it is used, for all that")
 
 
 def test_a_missing_file_does_not_start(env):
