@@ -1,6 +1,9 @@
 """Descriptors, memory and log have bounds, whatever is done to them for however long."""
+import os
+import pwd
 import re
 import signal
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -215,3 +218,41 @@ def test_a_flood_behind_the_end_harms_nobody(env):
         while not all(job.done() for job in done):
             served(other)
     worker.wait_descriptors(before)
+
+
+def limit_descriptors(pid, count):
+    """From outside; only the process's own user may."""
+    group = os.stat(f"/proc/{pid}").st_gid or pwd.getpwnam("nobody").pw_gid
+    subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={count}:500"], user="nobody", group=group, extra_groups=[],
+                   check=True)
+
+
+def test_a_kernel_without_descriptors_is_waited_for(env):
+    """Who is in stays in; who knocks comes in when there are descriptors again; nobody spins meanwhile."""
+    stage = Stage(env, "imap", main="worker_rlimit_nofile 500;")
+    worker, inside = worker_of(stage), enter(stage)
+    limit_descriptors(worker.pid, 3)
+    waiting = [stage.connect() for _ in range(3)]
+    stage.postern.wait_log(r"accept4\(\) failed .*Too many open files")
+    worker.idles(1)
+    served(inside)
+    assert stage.postern.log().count("accept4() failed") <= 3
+    limit_descriptors(worker.pid, 500)
+    for client in waiting:
+        client.expect(b"* OK IMAP4 ready")
+        client.send(b"a LOGIN joe secret\r\n")
+        client.expect(b"a OK backend LOGIN")
+
+
+def test_answers_with_slow_bodies_do_not_use_up_the_descriptors(env):
+    """A connection that still waits for an answer's body is given up before a client is turned away."""
+    stage = Stage(env, "imap", main="worker_rlimit_nofile 100;", events="worker_connections 10000;")
+    fields = "".join(f"{name}: {value}\r\n" for name, value in stage.yes.items())
+    stage.auth.answer = f"HTTP/1.1 200 OK\r\n{fields}Content-Length: 10\r\n\r\n".encode()
+    worker = worker_of(stage)
+    clients = []
+    for _ in range(25):
+        clients.append(enter(stage))
+    for client in clients:
+        served(client)
+    assert "[error]" not in stage.postern.log() and worker.descriptors() <= 100
