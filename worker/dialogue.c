@@ -12,7 +12,7 @@
 #include "worker/proto/smtp.h"
 #include "worker/session.h"
 
-#define COMMANDS_A_TURN 32
+#define STEPS_A_TURN 64         /* commands, and reads: some bytes are thrown away without end */
 
 static const struct phase phase_greeting, phase_dialogue, phase_asking;
 static const struct petitioner petitioner;
@@ -118,13 +118,12 @@ run(struct session *s)
 {
 	struct entry *e = s->entry;
 
-	for (int commands = 0; commands < COMMANDS_A_TURN;) {
+	for (int steps = 0; steps < STEPS_A_TURN; steps++) {
 		if (buf_left(&e->out) < PROTO_ROOM && !flush(s))
 			return;
 		switch (e->client->proto->input(e->client, &e->in, &e->out)) {
 		case PROTO_AGAIN:
 			say_note(s);
-			commands++;
 			break;
 		case PROTO_MORE:
 			if (!fetch(s))

@@ -10,6 +10,8 @@
 #include "worker/relay.h"
 #include "worker/session.h"
 
+#define STEPS_A_TURN 64         /* an answer may have lines without end */
+
 static const struct phase phase_dial, phase_login;
 
 static void try_next(struct session *s);
@@ -183,12 +185,20 @@ exchange(struct session *s)
 	return got == 1;
 }
 
+static void run(struct session *s);
+
+static void
+go_on(struct loop_task *task)
+{
+	run(LIST_ENTRY(task, struct session, task));
+}
+
 static void
 run(struct session *s)
 {
 	struct entry *e = s->entry;
 
-	do {
+	for (int steps = 0; steps < STEPS_A_TURN; steps++) {
 		switch (e->login->proto->login_input(e->login, &e->backend_in, &e->backend_out)) {
 		case LOGIN_MORE:
 			break;
@@ -211,7 +221,11 @@ run(struct session *s)
 			fail_over(s);
 			return;
 		}
-	} while (exchange(s));
+		if (!exchange(s))
+			return;
+	}
+	s->task.run = go_on;
+	loop_again(s->shift->loop, &s->task);
 }
 
 static void

@@ -15,6 +15,7 @@ EXTRA_DIST += \
 	test/session/test_pop3.py \
 	test/session/test_smoke.py \
 	test/session/test_master.py \
+	test/session/test_share.py \
 	test/session/test_turns.py \
 	test/session/test_worker.py \
 	test/session/test_gate.py
