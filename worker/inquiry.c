@@ -72,13 +72,16 @@ on_refused(struct session *s, const struct auth_answer *answer)
 		session_log(s, LOG_INFO, "client login failed: \"%s\"",
 		    log_text(shown, sizeof(shown), reason, strlen(reason)));
 	}
-	if (answer->wait_ms == 0 || answer->outcome != AUTH_REFUSED || s->client.hangup) {
+	e->waiting = answer->outcome == AUTH_REFUSED && answer->wait_ms > 0;
+	if (!e->waiting) {
 		refuse(s);
 		return;
 	}
-	e->waiting = true;
 	s->timer.on_time = on_waited;
 	loop_timer_set(s->shift->loop, &s->timer, answer->wait_ms);
+	/* Who has sent all its guesses and closed its side shall not have them judged without the silence. */
+	if (s->client.hangup)
+		inquiry_client_left(s);
 }
 
 static void

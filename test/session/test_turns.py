@@ -49,3 +49,10 @@ def test_commands_that_come_while_one_is_judged_wait(env):
     client.close()
     assert single.most == 1, f"{single.most} questions about one client at a time"
     assert single.users == [f"u{i}" for i in range(40, 6000, 41)]
+
+
+def test_a_wait_is_not_got_around_by_leaving(env):
+    """All guesses in one segment and the half-close behind them: only the first is judged."""
+    stage = Stage(env, "imap", answer={"Auth-Status": "no", "Auth-Wait": "3"})
+    assert stage.say(b"".join(b"a%d LOGIN joe x%d\r\n" % (i, i) for i in range(20))) == b"a0 NO no\r\n"
+    assert len(stage.auth.requests) == 1
