@@ -194,6 +194,7 @@ greet(struct session *s)
 	struct entry *e = s->entry;
 
 	e->client->proto->greet(e->client, &e->out);
+	s->progress_ms = loop_now_ms(s->shift->loop);
 	turn_begin(s);
 	/* Until it speaks, a client that was sent all we had to say needs no memory but the session's. */
 	if (flush(s) && e->facts.salt[0] == '\0')

@@ -60,7 +60,7 @@ struct session {
 	struct loop_task task;          /* to go on next turn; in the end, to be buried */
 	struct log_origin origin;
 	struct spill *to_backend, *to_client;   /* owned: what a full socket did not take, in RELAY */
-	uint64_t progress_ms;           /* when the relay last moved a byte; before it, when the client came */
+	uint64_t progress_ms;           /* when the relay last moved a byte; before it, when the client was greeted */
 	struct addr addr;               /* the client's */
 	const struct phase *phase;
 	uint8_t seats;                  /* held */

@@ -56,3 +56,15 @@ def test_a_wait_is_not_got_around_by_leaving(env):
     stage = Stage(env, "imap", answer={"Auth-Status": "no", "Auth-Wait": "3"})
     assert stage.say(b"".join(b"a%d LOGIN joe x%d\r\n" % (i, i) for i in range(20))) == b"a0 NO no\r\n"
     assert len(stage.auth.requests) == 1
+
+
+def test_our_delay_is_not_the_clients_time(env):
+    """RFC 5321 has the client wait for the greeting: `timeout` begins with it."""
+    stage = Stage(env, "smtp", {"": "smtp_greeting_delay 2s; timeout 2s;"},
+                  answer={"Auth-Status": "no", "Auth-Wait": "1"})
+    client = stage.client()
+    client.send(b"AUTH PLAIN AGpvZQB4\r\n")
+    client.expect(b"535 5.7.0 no")
+    client.quiet(0.5)
+    client.send(b"NOOP\r\n")
+    client.expect(b"250 2.0.0 OK")
