@@ -452,6 +452,21 @@ def cpu(pid):
         return int(stat.read().rpartition(")")[2].split()[11])
 
 
+@weight(5)
+def test_a_helper_that_is_killed_in_a_burst_costs_one_login_at_most(env):
+    place = Place(env, f"slow:{{BLF-CRYPT}}{crypt('$2b$', 7, 'slow')}\n", workers=2, level="error",
+                  events="worker_connections 2048;")
+    victim, other = place.helper_pids()
+    clients = place.slow_logins(200)
+    eventually(lambda: cpu(victim) > 10, "the helper is at work")
+    os.kill(victim, signal.SIGKILL)
+    answers = [client.line() for client in clients]
+    assert answers.count(b"a OK backend LOGIN\r\n") >= len(clients) - 1, answers
+    assert set(answers) <= {b"a OK backend LOGIN\r\n", NOT_NOW + b"\r\n"}, set(answers)
+    fresh = eventually(lambda: len(place.helper_pids()) == 2 and place.helper_pids(), "two helpers again")
+    assert other in fresh and victim not in fresh
+
+
 def test_a_slow_hash_stalls_nobody_else(env):
     """One helper computes for minutes; logins by the other, dialogues and relays go on."""
     place = Place(env, f"joe:{{PLAIN}}secret\nslow:{{BLF-CRYPT}}{crypt('$2b$', 4, 'x')[:4]}"
