@@ -3,10 +3,12 @@ import base64
 import re
 import signal
 import socket
+import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import Vitals, Wire, eventually
+from harness import Vitals, Wire, eventually, netns
 from peers import Listener, Request, accept, compose
 from stage import BACKENDS
 
@@ -127,7 +129,7 @@ class Theatre:
     """
 
     def __init__(self, env, scripts=None, mail="", limit="1500ms"):
-        self.env, self.ports = env, {}
+        self.env, self.ports, self.hosts = env, {}, {}
         for name, script in {**BACKENDS, **(scripts or {})}.items():
             self.ports[name] = 7000 + len(self.ports)
             env.keep(script if isinstance(script, Deaf) else Listener((env.ip(2), self.ports[name]), script))
@@ -154,7 +156,7 @@ class Theatre:
                 FAULTS[fault](wire)
                 return
             port = self.ports.get(user, self.ports[request["Auth-Protocol"]])
-            wire.send(compose(accept(self.env.ip(2), port)))
+            wire.send(compose(accept(self.hosts.get(user, self.env.ip(2)), port)))
 
     def client(self, protocol, user=None):
         """A client that has been greeted and, with a user, has said its login."""
@@ -344,3 +346,76 @@ def test_a_client_that_goes_while_others_have_the_turn_is_noticed(env):
         client.reset()
     theatre.settle()
     assert "timed out" not in theatre.postern.log()
+
+
+def test_a_client_at_fault_before_its_greeting_is_let_go(env):
+    theatre = Theatre(env, mail="smtp_greeting_delay 1s;", limit="3s")
+    clients = [(fault, Wire.to(theatre.address["smtp"])) for fault in ("close", "reset", "half_close", "garbage", "silence")]
+    for fault, client in clients:
+        if fault == "silence":
+            client.expect(b"220 mail.example.com ESMTP ready")
+            client.close()
+            continue
+        heard = play(client, fault)
+        assert heard == (b"503 5.5.0 Improper use of SMTP command pipelining\r\n" if fault == "garbage" else b""), heard
+    theatre.settle()
+
+
+class NameServer:
+    """A DNS server on 127.0.0.1 that answers a question as its first label says."""
+
+    def __init__(self, env, address):
+        """`address`: where the good name leads to."""
+        self.good = socket.inet_aton(address)
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 53))
+        conf = env.write("resolv.conf", "nameserver 127.0.0.1\n")
+        subprocess.run(["mount", "--bind", str(conf), "/etc/resolv.conf"], check=True)
+        threading.Thread(target=self.loop, daemon=True).start()
+
+    def loop(self):
+        while True:
+            try:
+                question, peer = self.sock.recvfrom(4096)
+            except OSError:
+                return
+            label = question[13:13 + question[12]].decode()
+            if (answer := self.answer(label, question)) is not None:
+                self.sock.sendto(answer, peer)
+
+    def answer(self, label, question):
+        end = question.index(b"\0", 12) + 5
+        asked = question[12:end]
+        is_a = asked[-3] == 1
+        head = question[:2]
+        if label == "silent":
+            return None
+        if label == "garbage":
+            return b"\0\xff" * 40
+        if label == "short":
+            return head + b"\x81\x80\0\1\0\1\0\0\0\0" + asked + b"\xc0\x0c\0\1"
+        if label == "loop":         # a name that is a pointer to itself
+            return head + b"\x81\x80\0\1\0\1\0\0\0\0\xc0\x0c\0\1\0\1"
+        if label == "nobody":
+            return head + b"\x81\x83\0\1\0\0\0\0\0\0" + asked
+        if label == "servfail":
+            return head + b"\x81\x82\0\1\0\0\0\0\0\0" + asked
+        record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + self.good if is_a else b""
+        return head + b"\x81\x80\0\1\0" + bytes([1 if is_a else 0]) + b"\0\0\0\0" + asked + record
+
+    def stop(self):
+        self.sock.close()
+
+
+@netns
+def test_a_name_server_at_fault_is_a_temporary_failure(env):
+    env.keep(NameServer(env, env.ip(2)))
+    theatre = Theatre(env)
+    unresolved = 'upstream "[a-z]*.test:700." could not be resolved'
+    cases = {"nobody": unresolved, "servfail": unresolved + "|timed out", "silent": "timed out", "garbage": "timed out",
+             "short": unresolved + "|timed out", "loop": unresolved + "|timed out"}
+    theatre.hosts = {name: name + ".test" for name in (*cases, "found")}
+    client = theatre.client("imap", "found")
+    client.expect(b"a OK backend LOGIN")
+    client.close()
+    theatre.run([(protocol, user, pattern) for protocol in LOGIN for user, pattern in cases.items()])
