@@ -21,6 +21,7 @@ struct post {
 	struct place place;
 	struct generation *generation;
 	unsigned index;
+	unsigned next_log;              /* of the files: the first whose reopening its process has yet to be told */
 };
 
 struct generation {
@@ -170,11 +171,28 @@ on_gone(struct place *place)
 	go_if_empty(g);
 }
 
+/* As many of the reopened files as the process takes now. One that has come meanwhile was born with all of them. */
+static void
+send_logs(struct place *place)
+{
+	struct post *post = LIST_ENTRY(place, struct post, place);
+	const struct conf *conf = post->generation->conf;
+
+	for (; post->next_log < conf->file_count; post->next_log++) {
+		const struct ipc_message message = { .kind = IPC_LOGFILE, .index = post->next_log };
+		int fd = conf->files[post->next_log]->fd;
+
+		if (fd != -1 && place_tell(place, &message, fd) == 1)
+			return;
+	}
+}
+
 static const struct place_role worker_role = {
 	.name = "worker process",
 	.kind = BOARD_WORKER,
 	.become = become_worker,
 	.ready = on_ready,
+	.room = send_logs,
 	.failed = on_failed,
 	.gone = on_gone,
 };
@@ -301,21 +319,13 @@ generation_discard(struct generation *g, const struct generation *old)
 }
 
 static void
-send_log(struct generation *g, unsigned index)
-{
-	const struct ipc_message message = { .kind = IPC_LOGFILE, .index = index };
-
-	for (unsigned i = 0; i < g->post_count; i++)
-		place_tell(&g->posts[i].place, &message, g->conf->files[index]->fd);
-}
-
-static void
 reopen_logs(struct generation *g)
 {
 	logfile_reopen_all(g->conf);
-	for (unsigned i = 0; i < g->conf->file_count; i++)
-		if (g->conf->files[i]->fd != -1)
-			send_log(g, i);
+	for (unsigned i = 0; i < g->post_count; i++) {
+		g->posts[i].next_log = 0;
+		send_logs(&g->posts[i].place);
+	}
 }
 
 void

@@ -108,16 +108,22 @@ take_message(struct place *place, const struct ipc_message *message)
 		    log_errno((int)(message->value & 0xffff)));
 }
 
+static void
+hang_up(struct place *place)
+{
+	/* The kernel would go on reporting while a child that is just being forked has a copy. */
+	loop_unwatch(place->spawn->loop, &place->channel);
+	loop_close(place->spawn->loop, &place->channel);
+}
+
 /* One message a turn and child: no child keeps the master from the others. */
 static void
-on_channel(struct loop_io *io, uint32_t events)
+hear(struct place *place)
 {
-	struct place *place = LIST_ENTRY(io, struct place, channel);
 	struct ipc_message message;
 	int got, fd = -1;
 
-	(void)events;
-	got = ipc_recv(io->fd, &message, &fd);
+	got = ipc_recv(place->channel.fd, &message, &fd);
 	if (fd != -1)
 		close(fd);
 	if (got == 1)
@@ -125,7 +131,18 @@ on_channel(struct loop_io *io, uint32_t events)
 	else if (got == -1 && errno == EPROTO)
 		complain(place, "a message of wrong size");
 	else if (got == 0 || (errno != EAGAIN && errno != EINTR))
-		loop_unwatch(place->spawn->loop, io);   /* SIGCHLD says the rest */
+		hang_up(place);         /* SIGCHLD says the rest */
+}
+
+static void
+on_channel(struct loop_io *io, uint32_t events)
+{
+	struct place *place = LIST_ENTRY(io, struct place, channel);
+
+	if ((events & EPOLLOUT) != 0 && loop_rewatch(place->spawn->loop, io, EPOLLIN) == 0)
+		place->role->room(place);
+	else
+		hear(place);
 }
 
 /* --- birth --- */
@@ -135,14 +152,6 @@ cannot(const struct place *place, const char *call)
 {
 	log_say(LOG_ALERT, "%s failed while spawning \"%s\" %s", call, place->role->name, log_errno(errno));
 	return -1;
-}
-
-static void
-hang_up(struct place *place)
-{
-	/* The kernel would go on reporting while a child that is just being forked has a copy. */
-	loop_unwatch(place->spawn->loop, &place->channel);
-	loop_close(place->spawn->loop, &place->channel);
 }
 
 static void
@@ -244,8 +253,11 @@ place_open(struct spawn *spawn, struct place *place, const struct place_role *ro
 int
 place_tell(struct place *place, const struct ipc_message *message, int fd)
 {
-	if (place->channel.fd == -1 || ipc_send(place->channel.fd, message, fd) == 0)
+	if (place->pid == 0 || place->channel.fd == -1 || ipc_send(place->channel.fd, message, fd) == 0)
 		return 0;
+	if (errno == EAGAIN && place->role->room != NULL &&
+	    loop_rewatch(place->spawn->loop, &place->channel, EPOLLIN | EPOLLOUT) == 0)
+		return 1;
 	log_say(LOG_ALERT, "sending to %s %ld failed %s", place->role->name, (long)place->pid, log_errno(errno));
 	return -1;
 }

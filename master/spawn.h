@@ -33,6 +33,7 @@ struct place_role {
 	int (*started)(struct place *place);
 	void (*ready)(struct place *place);     /* the first process of the place serves */
 	void (*fed)(struct place *place, int64_t number);       /* IPC_FED came; NULL: it has no business to */
+	void (*room)(struct place *place);      /* place_tell() gave 1, now there is room; NULL: then it fails */
 	void (*failed)(struct place *place);    /* the place is empty and stays so */
 	void (*gone)(struct place *place);      /* the retired place is empty: its memory may go */
 };
@@ -75,7 +76,11 @@ void spawn_signal_all(struct spawn *spawn, int signal);
 /* Makes the place and forks its first process. Returns 0, or -1 with the reason logged, and then there is no such place. */
 int place_open(struct spawn *spawn, struct place *place, const struct place_role *role, uint32_t generation);
 
-/* Sends a message to the process, with a descriptor or -1; a failure is logged. Nobody there is no failure. */
+/*
+ * Sends a message to the process, with a descriptor or -1. Returns 0, also when nobody is
+ * there; -1 with the reason logged; or 1 when the process has not read what it was sent
+ * before, and there is a role->room to be called when it has.
+ */
 int place_tell(struct place *place, const struct ipc_message *message, int fd);
 
 /* If the place waits to be filled again, it has waited long enough: something has changed. */

@@ -462,6 +462,29 @@ def test_reopening_a_log_that_every_server_has_replaced_harms_nobody(env):
     assert postern.children() == [worker]
 
 
+def test_more_logs_than_a_channel_holds_are_reopened(env):
+    """A channel holds some 280 messages; the worker stands still, so that none is read too early."""
+    logs = [env.path(f"log.{n}") for n in range(400)]
+    postern = env.postern(f"""
+    auth_http {env.ip(3)}:9000/auth;
+    server {{ listen {env.ip()}:2143; protocol imap; {" ".join(f"error_log {log};" for log in logs)} }}
+""")
+    greets(env)
+    (worker,) = postern.children()
+    os.kill(worker, signal.SIGSTOP)
+    for log in logs:
+        log.unlink()
+    postern.kill(signal.SIGUSR1)
+    postern.wait_log("reopening logs")
+    eventually(logs[-1].exists, "the new logs")
+    os.kill(worker, signal.SIGCONT)
+    held = lambda: {os.readlink(entry) for entry in pathlib.Path(f"/proc/{worker}/fd").iterdir()}
+    eventually(lambda: {str(log) for log in logs} <= held(), "the swap of all logs")
+    assert "failed" not in postern.log()
+    assert postern.children() == [worker]
+    greets(env)
+
+
 def test_quit_waits_for_the_last_session(env):
     peers(env)
     postern = env.postern(mail(env), workers=2)

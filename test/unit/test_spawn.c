@@ -19,11 +19,11 @@ static struct spawn *spawn;
 
 /* What happened, in memory that the children share. */
 static struct {
-	_Atomic int births, ready, failed, gone;
+	_Atomic int births, ready, room, failed, gone, reads;
 } *seen;
 
 /* What the next children do. */
-static enum { SERVE, DIE, SPEAK_NONSENSE, DIE_FATALLY, FAIL } manner;
+static enum { SERVE, DIE, SPEAK_NONSENSE, SEND_NOTHING, READ_LATE, DIE_FATALLY, FAIL } manner;
 
 static void
 send_nonsense(int channel)
@@ -33,6 +33,17 @@ send_nonsense(int channel)
 	ipc_send(channel, &unknown, STDERR_FILENO);
 	if (send(channel, "rubbish", 7, 0) != 7)
 		_exit(9);
+}
+
+static _Noreturn void
+read_late(int channel)
+{
+	struct ipc_message message;
+	int fd;
+
+	for (;;)
+		if (seen->reads == 0 || ipc_recv(channel, &message, &fd) != 1)
+			usleep(1000);
 }
 
 static void
@@ -50,6 +61,10 @@ become(struct place *place, int channel)
 	ipc_send(channel, &ready, -1);
 	if (manner == DIE_FATALLY)
 		_exit(2);
+	if (manner == SEND_NOTHING)
+		send(channel, "", 0, 0);
+	if (manner == READ_LATE)
+		read_late(channel);
 	strcpy(board_slot(spawn_board(place->spawn), place->slot)->last_words, "I was\nhere");
 	for (;;)
 		pause();
@@ -60,6 +75,13 @@ on_ready(struct place *place)
 {
 	ck_assert(place->proven);
 	seen->ready++;
+}
+
+static void
+on_room(struct place *place)
+{
+	ck_assert_int_gt(place->pid, 0);
+	seen->room++;
 }
 
 static void
@@ -77,7 +99,8 @@ on_gone(struct place *place)
 }
 
 static const struct place_role role = {
-	.name = "test process", .kind = BOARD_WORKER, .become = become, .ready = on_ready, .failed = on_failed, .gone = on_gone,
+	.name = "test process", .kind = BOARD_WORKER, .become = become, .ready = on_ready, .room = on_room,
+	.failed = on_failed, .gone = on_gone,
 };
 
 static void
@@ -268,6 +291,54 @@ START_TEST(an_empty_place_is_retired_at_once)
 }
 END_TEST
 
+START_TEST(nobody_is_told_where_nobody_was_ever_made)
+{
+	static const struct ipc_message message = { .kind = IPC_LOGFILE };
+	struct place place = { 0 };
+
+	ck_assert_int_eq(place_tell(&place, &message, STDERR_FILENO), 0);
+	ck_assert_str_eq(capture_text(), "");
+}
+END_TEST
+
+START_TEST(who_reads_slowly_is_told_the_rest_when_there_is_room)
+{
+	static const struct ipc_message message = { .kind = IPC_LOGFILE };
+	struct place place = { 0 };
+	int got;
+
+	manner = READ_LATE;
+	open_place(&place);
+	wait_until(&seen->ready, 1);
+	while ((got = place_tell(&place, &message, -1)) == 0)
+		continue;
+	ck_assert_int_eq(got, 1);
+	loop_turn(loop, 0);
+	ck_assert_int_eq(seen->room, 0);
+	seen->reads = 1;
+	wait_until(&seen->room, 1);
+	ck_assert_int_eq(place_tell(&place, &message, -1), 0);
+	ck_assert_ptr_null(strstr(capture_text(), "failed"));
+	end_place(&place);
+	ck_assert_int_eq(seen->room, 1);
+}
+END_TEST
+
+START_TEST(an_empty_packet_is_a_farewell)
+{
+	static const struct ipc_message message = { .kind = IPC_LOGFILE };
+	struct place place = { 0 };
+
+	manner = SEND_NOTHING;
+	open_place(&place);
+	wait_until(&seen->ready, 1);
+	while (place.channel.fd != -1)
+		loop_turn(loop, -1);
+	ck_assert_int_eq(place_tell(&place, &message, -1), 0);
+	end_place(&place);
+}
+END_TEST
+
 START_TEST(strangers_are_not_ours)
 {
 	ck_assert(!spawn_reaped(spawn, 1, 0));
@@ -289,6 +360,9 @@ spawn_suite(void)
 	tcase_add_test(tcase, last_words_are_logged_in_one_line);
 	tcase_add_test(tcase, a_closed_channel_is_how_some_are_told_to_go);
 	tcase_add_test(tcase, an_empty_place_is_retired_at_once);
+	tcase_add_test(tcase, nobody_is_told_where_nobody_was_ever_made);
+	tcase_add_test(tcase, who_reads_slowly_is_told_the_rest_when_there_is_room);
+	tcase_add_test(tcase, an_empty_packet_is_a_farewell);
 	tcase_add_test(tcase, strangers_are_not_ours);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
