@@ -23,7 +23,8 @@ fail(const char *call, const char *path)
 int
 pidfile_write(const char *path, pid_t pid)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+	/* Nonblocking, because a FIFO in its place may not stop us. */
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
 	int result = 0;
 	struct stat st;
 

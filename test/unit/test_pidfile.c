@@ -51,6 +51,14 @@ START_TEST(what_was_written_is_read)
 }
 END_TEST
 
+START_TEST(nobody_waits_at_a_fifo)
+{
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_eq(pidfile_write(path, 1), -1);
+	ck_assert_ptr_nonnull(strstr(capture_text(), "open() \""));
+}
+END_TEST
+
 START_TEST(the_mode_does_not_depend_on_the_umask)
 {
 	static const mode_t masks[] = { 0, 022, 077, 0777 };
@@ -133,6 +141,7 @@ pidfile_suite(void)
 	TCase *tcase = tcase_create("pidfile");
 
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_test(tcase, nobody_waits_at_a_fifo);
 	tcase_add_test(tcase, what_was_written_is_read);
 	tcase_add_loop_test(tcase, the_mode_does_not_depend_on_the_umask, 0, 4);
 	tcase_add_test(tcase, an_older_longer_file_is_replaced);
