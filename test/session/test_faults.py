@@ -1,5 +1,6 @@
 """Peers that close, reset, fall silent, trickle or talk rubbish, in each stage of a session."""
 import base64
+import random
 import re
 import signal
 import socket
@@ -419,3 +420,41 @@ def test_a_name_server_at_fault_is_a_temporary_failure(env):
     client.expect(b"a OK backend LOGIN")
     client.close()
     theatre.run([(protocol, user, pattern) for protocol in LOGIN for user, pattern in cases.items()])
+
+
+def wander(theatre, rng, users):
+    """One client that does as chance has it."""
+    protocol = rng.choice(list(LOGIN))
+    client = theatre.client(protocol)
+    words = [login(protocol, rng.choice(users)), b"NOOP\r\n", b"x NOOP\r\n", rng.choice(BEGUN[protocol]), b"QUIT\r\n",
+             b"x LOGOUT\r\n", b"\0rubbish\r\n", b"n NOOP\r\n" * 100, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"]
+    try:
+        for _ in range(rng.randrange(1, 6)):
+            said = rng.choice(words)
+            client.send(said[:rng.choice((len(said), len(said), rng.randrange(len(said) + 1)))])
+            client.sock.settimeout(rng.choice((0.001, 0.02, 0.2)))
+            try:
+                if not client.fill():
+                    break
+            except TimeoutError:
+                pass
+        rng.choice((client.close, client.reset, client.finish))()
+    except OSError:
+        pass
+    return client
+
+
+def test_chance_finds_nothing(env):
+    """Hundreds of clients, auth servers and backends that fail in ways nobody thought of; in the end all is as before."""
+    scripts = {f"{p}-{stage.__name__}-{fault}": stage(p, fault) for p in LOGIN for fault in FAULTS
+               for stage in (behind_greeting, behind_password)}
+    theatre = Theatre(env, scripts, limit="1s", mail="max_errors 20;")
+    users = list(scripts) + [f"{stage}-{fault}" for stage in ("http", "part") for fault in FAULTS] + ["good"] * 40
+    seed = random.randrange(10 ** 9)
+    print(f"seed {seed}")
+    with ThreadPoolExecutor(24) as pool:
+        clients = list(pool.map(lambda i: wander(theatre, random.Random(seed + i), users), range(400)))
+    for client in clients:
+        client.close()
+    assert "exited on signal" not in theatre.postern.log()
+    theatre.settle()

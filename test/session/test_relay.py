@@ -228,3 +228,78 @@ def test_either_side_that_breaks_off_ends_the_session(env):
     other.send(b"x\r\n")
     other.quiet(0.1)
     stage.postern.wait_log("proxied session done", 8)
+
+
+def test_who_stops_in_the_relay_is_ended_and_the_log_says_who(env):
+    """A client that reads no more, one that stays when its backend has left, a backend that ignores the end."""
+    def talk(wire):
+        word = wire.line().strip()
+        if word == b"push":
+            pour(wire, 9, 50 * MEGABYTE)
+        elif word == b"finish":
+            wire.finish()
+            wire.rest()
+        elif word == b"ignore":
+            time.sleep(6)
+    stage, deaf, worker = inside(env, talk, mail="proxy_timeout 2s; timeout 1s;")
+    staying, ignored, ended = enter(stage), enter(stage), []
+    before = worker.descriptors() - 6
+    deaf.send(b"push\r\n")
+    staying.send(b"finish\r\n")
+    ignored.send(b"ignore\r\n")
+    ignored.finish()
+    in_thread(lambda: ended.append((staying.rest(), ignored.rest())))
+    stage.postern.wait_log("client timed out while proxying", 2)
+    stage.postern.wait_log("upstream timed out while proxying", 1)
+    worker.wait_descriptors(before)
+    eventually(lambda: ended, "both were closed")
+    assert ended[0][0] in (b"", b"* BYE Disconnected for inactivity\r\n"), ended
+    assert b"BYE" not in digest_tail(deaf)
+
+
+def digest_tail(wire):
+    """The last of what comes up to the end of file."""
+    tail = b""
+    while wire.fill():
+        tail, wire.held = (tail + wire.held)[-200:], b""
+    return tail
+
+
+def test_many_who_do_not_read_cost_a_buffer_each(env):
+    go = threading.Event()
+
+    def talk(wire):
+        go.wait(20)
+        pour(wire, 10, 8 * MEGABYTE)
+    stage, first, worker = inside(env, talk, events="worker_connections 1000;", level="error")
+    clients = [first] + [enter(stage) for _ in range(39)]
+    before = worker.memory_kb()
+    go.set()
+    time.sleep(0.5)
+    worker.idles(0.5)
+    worker.check_memory(before, 40 * 80)
+    for client in clients[:3]:
+        assert digest(client) == expected(10, 8 * MEGABYTE)
+    for client in clients:
+        client.close()
+    worker.wait_descriptors(32)
+
+
+def test_a_bulky_session_does_not_hold_up_the_others(env):
+    def talk(wire):
+        while line := wire.line():
+            if line == b"push\r\n":
+                pour(wire, 11, 100 * MEGABYTE)
+                return
+            wire.send(line)
+    stage, other, _ = inside(env, talk)
+    bulky, done = [enter(stage) for _ in range(3)], []
+    for client in bulky:
+        client.send(b"push\r\n")
+        in_thread(lambda c: done.append(digest(c)), client)
+    served = 0
+    while len(done) < 3:
+        other.send(b"ping\r\n")
+        other.expect(b"ping")
+        served += 1
+    assert served > 10 and done == [expected(11, 100 * MEGABYTE)] * 3
