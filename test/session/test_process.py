@@ -119,7 +119,7 @@ def test_limits_priority_and_directory_are_the_workers_alone(env):
 worker_rlimit_nofile 3333; worker_rlimit_core 1m; worker_priority 7; working_directory {env.path("work")};
 worker_cpu_affinity 01 10;""", workers=2)
     assert limit(postern.pid, "Max open files") == limit("self", "Max open files")
-    assert os.getpriority(os.PRIO_PROCESS, postern.pid) == 0
+    assert os.getpriority(os.PRIO_PROCESS, postern.pid) == os.getpriority(os.PRIO_PROCESS, 0)
     for pid in postern.children():
         assert limit(pid, "Max open files") == ("3333", "3333")
         assert limit(pid, "Max core file size") == ("1048576", "1048576")
