@@ -328,7 +328,6 @@ worker_run(const struct worker_birth *birth)
 	accept_free(&w->accept);
 	auth_free(&w->shift.auth);
 	resolver_free(&w->shift.resolver);
-	loop_turn(w->shift.loop, 0);    /* buries what these have closed */
 	loop_free(&w->shift.loop);
 	mem_free(w);
 	exit(EXIT_SUCCESS);
