@@ -46,6 +46,15 @@ entry_new(const struct server *server, const struct addr *addr)
 }
 
 void
+entry_cancel(struct entry *e)
+{
+	if (e == NULL)
+		return;
+	auth_cancel(&e->asking);
+	upstream_cancel(&e->looking);
+}
+
+void
 entry_free(struct entry **entryp)
 {
 	struct entry *e = *entryp;
@@ -53,8 +62,7 @@ entry_free(struct entry **entryp)
 	if (e == NULL)
 		return;
 	*entryp = NULL;
-	auth_cancel(&e->asking);
-	upstream_cancel(&e->looking);
+	entry_cancel(e);
 	upstream_peers_reset(&e->peers);
 	if (e->login != NULL)
 		e->login->proto->login_free(&e->login);

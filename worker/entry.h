@@ -55,6 +55,9 @@ struct entry {
 /* For a client at `addr`, which is borrowed, of this server. */
 struct entry *entry_new(const struct server *server, const struct addr *addr);
 
+/* Cancels the questions under way: nobody hears of their answers. NULL is fine. */
+void entry_cancel(struct entry *e);
+
 /* Wipes what is secret, cancels what is under way, frees all. */
 void entry_free(struct entry **entryp);
 

@@ -90,8 +90,6 @@ on_answer(void *ctx, const struct auth_answer *answer)
 	struct session *s = ctx;
 
 	s->entry->asking = NULL;
-	if (session_is_dead(s))
-		return;
 	if (answer->outcome == AUTH_ACCEPTED)
 		s->entry->petitioner->accepted(s, answer);
 	else

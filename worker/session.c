@@ -150,6 +150,8 @@ session_end(struct session *s)
 	if (session_is_dead(s))
 		return;
 	session_enter(s, &phase_dead);
+	/* All else stays until the burial: callers up the stack still use it. */
+	entry_cancel(s->entry);
 	s->task.run = bury;
 	loop_bury(s->shift->loop, &s->task);
 }

@@ -73,7 +73,7 @@ struct session {
  */
 struct session *session_new(struct shift *shift, const struct conf_listen *listen, int fd, const struct addr *addr);
 
-/* Marks it dead; it is buried at the end of the turn. Calling it twice is harmless. */
+/* Marks it dead: it hears of nothing any more, and is buried at the end of the turn. Calling it twice is harmless. */
 void session_end(struct session *s);
 
 /* Tells the client why, where that cannot be taken for something else, and ends. */

@@ -1,8 +1,12 @@
 """Whose turn it is: what a client sends at the wrong moment waits, in order, and is carried out once."""
+import os
+import queue
+import signal
 import threading
 import time
 
-from stage import Stage
+from peers import accept
+from stage import Stage, wait_requests
 
 
 class Single:
@@ -68,3 +72,20 @@ def test_our_delay_is_not_the_clients_time(env):
     client.quiet(0.5)
     client.send(b"NOOP\r\n")
     client.expect(b"250 2.0.0 OK")
+
+
+def test_a_name_that_is_found_for_a_client_that_is_gone_finds_nobody(env):
+    """The look-up's answer waits for the next turn, in which the client's reset comes first."""
+    stage = Stage(env, "imap", answer=lambda request: answers.get(), events="epoll_events 1;")
+    answers = queue.Queue()
+    worker, = stage.postern.children()
+    client = stage.client()
+    client.send(b"a LOGIN joe x\r\n")
+    wait_requests(stage, 1)
+    os.kill(worker, signal.SIGSTOP)
+    answers.put(accept("localhost", 2000))
+    time.sleep(0.2)             # the answer is there before the reset
+    client.reset()
+    os.kill(worker, signal.SIGCONT)
+    stage.client().close()
+    assert stage.postern.children() == [worker]
