@@ -36,6 +36,17 @@ file_of(const char *text)
 	return fd;
 }
 
+/* As logs are, or helpers that write at once would write over each other. */
+static int
+appended_file(void)
+{
+	int fd = memfd_create("log", MFD_CLOEXEC);
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_APPEND), 0);
+	return fd;
+}
+
 static void
 tell(size_t helper, enum ipc_kind kind, uint32_t index, int64_t value, int fd)
 {
@@ -106,8 +117,7 @@ setup(void)
 {
 	asking_init(&asking, HELPERS, 60000);
 	asking_open(&asking);
-	log_fd = memfd_create("log", MFD_CLOEXEC);
-	ck_assert_int_ne(log_fd, -1);
+	log_fd = appended_file();
 	for (size_t i = 0; i < HELPERS; i++) {
 		start(i);
 		introduce(i);
@@ -267,7 +277,7 @@ END_TEST
 
 START_TEST(a_log_that_was_reopened_gets_the_lines_from_then_on)
 {
-	int fresh = memfd_create("fresh", MFD_CLOEXEC);
+	int fresh = appended_file();
 
 	feed_all(USERS);
 	all_ready();
