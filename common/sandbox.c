@@ -55,8 +55,8 @@ static const uint32_t refused[] = {
 	__NR_openat, __NR_openat2, __NR_open_by_handle_at, __NR_name_to_handle_at,
 	/* become another program */
 	__NR_execve, __NR_execveat,
-	/* change what paths there are */
-	__NR_unlinkat, __NR_renameat2, __NR_linkat, __NR_symlinkat, __NR_mkdirat, __NR_mknodat, __NR_truncate,
+	/* change what paths there are; bind(2) makes sockets, and we listen on what the master has bound */
+	__NR_bind, __NR_unlinkat, __NR_renameat2, __NR_linkat, __NR_symlinkat, __NR_mkdirat, __NR_mknodat, __NR_truncate,
 	__NR_fchmodat, __NR_fchmodat2, __NR_fchownat, __NR_utimensat, __NR_file_setattr,
 	__NR_setxattr, __NR_lsetxattr, __NR_setxattrat, __NR_removexattr, __NR_lremovexattr, __NR_removexattrat,
 	/* change what paths mean */

@@ -47,6 +47,7 @@ static const struct {
 	{ "process_vm_readv",   SYS_process_vm_readv   },
 	{ "process_vm_writev",  SYS_process_vm_writev  },
 	{ "pidfd_getfd",        SYS_pidfd_getfd        },
+	{ "bind",               SYS_bind               },
 	{ "unlinkat",           SYS_unlinkat           },
 	{ "renameat2",          SYS_renameat2          },
 	{ "linkat",             SYS_linkat             },
