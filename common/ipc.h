@@ -33,6 +33,9 @@ enum ipc_setting {
 	IPC_SET_SOURCE,         /* text: the source's own settings, "name=value" lines; its kind knows them */
 };
 
+/* The exit status by which a child says that the next one could do no better: its place stays empty. */
+#define IPC_EXIT_FATAL 2
+
 #define IPC_HELPER_CHANNEL 3
 #define IPC_HELPER_MAILBOX 4
 

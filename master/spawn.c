@@ -18,8 +18,6 @@
 #define HANG_UP_MS 5000u        /* what a process may take to notice that its channel is closed */
 #define COMPLAINT_MS 1000u      /* no more than one line about nonsense from children in this time */
 
-#define EXIT_FATAL 2            /* a child's way to say that the next one could do no better */
-
 struct spawn {
 	struct loop *loop;
 	struct board *board;
@@ -318,7 +316,7 @@ log_last_words(const struct place *place)
 static bool
 is_fatal(int status)
 {
-	return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FATAL;
+	return WIFEXITED(status) && WEXITSTATUS(status) == IPC_EXIT_FATAL;
 }
 
 static void
@@ -331,7 +329,7 @@ log_death(const struct place *place, int status)
 		log_say(LOG_ALERT, "%s %ld exited on signal %d%s", name, pid, WTERMSIG(status),
 		    WCOREDUMP(status) ? " (core dumped)" : "");
 	else if (is_fatal(status) && !place->retired)
-		log_say(LOG_ALERT, "%s %ld exited with fatal code %d and cannot be respawned", name, pid, EXIT_FATAL);
+		log_say(LOG_ALERT, "%s %ld exited with fatal code %d and cannot be respawned", name, pid, IPC_EXIT_FATAL);
 	else
 		log_say(LOG_NOTICE, "%s %ld exited with code %d", name, pid, WEXITSTATUS(status));
 	log_last_words(place);

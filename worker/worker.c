@@ -24,8 +24,6 @@
 #include "worker/session.h"
 #include "worker/shift.h"
 
-#define EXIT_FATAL 2            /* the master does not start another one */
-
 struct worker {
 	const struct worker_birth *birth;
 	struct shift shift;
@@ -42,7 +40,7 @@ fail(const struct worker *w, const char *what, int error)
 
 	log_say(LOG_EMERG, "worker: %s failed %s", what, log_errno(error));
 	ipc_send(w->birth->channel, &message, -1);
-	exit(EXIT_FATAL);
+	exit(IPC_EXIT_FATAL);
 }
 
 /* The mask of this worker, the last of the list for those that are left; without a mask all CPUs that we may use. */

@@ -60,7 +60,7 @@ become(struct place *place, int channel)
 		_exit(1);
 	ipc_send(channel, &ready, -1);
 	if (manner == DIE_FATALLY)
-		_exit(2);
+		_exit(IPC_EXIT_FATAL);
 	if (manner == SEND_NOTHING)
 		send(channel, "", 0, 0);
 	if (manner == READ_LATE)
