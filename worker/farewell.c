@@ -40,7 +40,7 @@ linger(struct session *s)
 	if (sent == 1) {
 		conn_finish(&s->client);
 		for (int reads = 0; reads < READS_A_TURN && s->client.readable && got > 0; reads++)
-			got = conn_recv(&s->client, s->shift->scratch, SHIFT_SCRATCH);
+			got = conn_discard(&s->client, s->shift->scratch, SHIFT_SCRATCH);
 	}
 	if (sent == -1 || s->client.eof || s->client.failed) {
 		session_end(s);

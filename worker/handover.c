@@ -137,7 +137,7 @@ answer_client(struct session *s, enum refusal_kind kind)
 	}
 	leave_peer(s);
 	e->petitioner->refused(s, &refusal);
-	mem_free(reply);
+	mem_free_secret(&reply);
 }
 
 /* "Not now". It has seen the password, so that nobody else may: what it says is what the client gets. */

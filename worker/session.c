@@ -156,16 +156,6 @@ session_end(struct session *s)
 	loop_bury(s->shift->loop, &s->task);
 }
 
-/* Unread bytes would make the close a reset, which may overtake what was said last. */
-static void
-drop_unread(struct session *s)
-{
-	ssize_t got = conn_recv(&s->client, s->shift->scratch, SHIFT_SCRATCH);
-
-	if (got > 0)
-		mem_wipe(s->shift->scratch, (size_t)got);
-}
-
 void
 session_goodbye(struct session *s, enum goodbye why)
 {
@@ -176,7 +166,8 @@ session_goodbye(struct session *s, enum goodbye why)
 		session_proto(s)->goodbye(why, session_server(s)->name, &line);
 		/* Nobody waits for it: a client that does not read has no goodbye. */
 		conn_send(&s->client, buf_head(&line), line.len);
-		drop_unread(s);
+		/* Unread bytes would make the close a reset, which may overtake what was said last. */
+		conn_discard(&s->client, s->shift->scratch, SHIFT_SCRATCH);
 		buf_reset(&line);
 	}
 	session_end(s);

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "common/mem.h"
 #include "common/sock.h"
 
 int
@@ -58,6 +59,16 @@ conn_recv(struct conn *c, void *room, size_t size)
 	/* Behind a hangup the end of file is still to be read, and no event will say so again. */
 	if (len == 0 || (len == -1 && errno == EAGAIN) || (len > 0 && (size_t)len < size && !c->hangup))
 		c->readable = false;
+	return len;
+}
+
+ssize_t
+conn_discard(struct conn *c, char *scratch, size_t size)
+{
+	ssize_t len = conn_recv(c, scratch, size);
+
+	if (len > 0)
+		mem_wipe(scratch, (size_t)len);
 	return len;
 }
 

@@ -6,7 +6,7 @@
  * since said, so a step that stopped in the middle knows what is worth a system call.
  * A short read means that nothing more is there and spares the read that would say so.
  * Only this module reads and writes the socket: TLS will stand behind the same
- * functions. Built on: loop, sock.
+ * functions. Built on: loop, mem, sock.
  */
 #ifndef POSTERN_WORKER_NET_CONN_H
 #define POSTERN_WORKER_NET_CONN_H
@@ -39,6 +39,9 @@ int conn_connected(struct conn *c);
 
 /* Bytes read; 0 at the end of file (and eof is set); -1 with errno, EAGAIN for "nothing now". */
 ssize_t conn_recv(struct conn *c, void *room, size_t size);
+
+/* The same for bytes that nobody wants: they pass through `scratch`, which is wiped, for they may be a password. */
+ssize_t conn_discard(struct conn *c, char *scratch, size_t size);
 
 /* Bytes written, perhaps fewer than asked; -1 with errno, EAGAIN for "not now". */
 ssize_t conn_send(struct conn *c, const void *bytes, size_t len);
