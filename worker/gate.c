@@ -251,6 +251,14 @@ static const struct phase phase_gate = {
 	.is_proxying = true,
 };
 
+/* Message text moves in large pieces. A buffer that was configured larger may hold more already. */
+static void
+widen(struct buf *b)
+{
+	if (b->limit < GATE_BUFFER)
+		b->limit = GATE_BUFFER;
+}
+
 void
 gate_begin(struct session *s)
 {
@@ -259,8 +267,10 @@ gate_begin(struct session *s)
 	session_enter(s, &phase_gate);
 	e->petitioner = &petitioner;
 	e->gate = smtp_gate_new(&e->facts, e->client, e->login);
-	/* Message text moves in large pieces. */
-	e->in.limit = e->out.limit = e->backend_in.limit = e->backend_out.limit = GATE_BUFFER;
+	widen(&e->in);
+	widen(&e->out);
+	widen(&e->backend_in);
+	widen(&e->backend_out);
 	s->progress_ms = loop_now_ms(s->shift->loop);
 	set_timer(s);
 	run(s);
