@@ -5,7 +5,7 @@ examplesdir = $(docdir)/examples
 dist_examples_DATA = etc/nginx-mail-example.conf
 EXTRA_DIST += $(conffiles)
 
-install-data-local: install-conf
+install-data-local: install-conf install-folders
 install-conf:
 	$(MKDIR_P) "$(DESTDIR)$(confdir)"
 	test -e "$(DESTDIR)$(confdir)/postern.conf" || \
@@ -20,4 +20,13 @@ uninstall-conf:
 		installed="$(DESTDIR)$(confdir)/$${file#etc/}"; \
 		if cmp -s "$(srcdir)/$$file" "$$installed"; then rm -f "$$installed"; fi; \
 	done
-.PHONY: install-conf uninstall-conf
+.PHONY: install-conf install-folders uninstall-conf
+
+# The folders of pid file and log; what lies in /run is made at every boot by whoever starts us.
+install-folders:
+	@for file in '$(pid_path)' '$(error_log_path)'; do \
+		case $$file in \
+		/run/*) ;; \
+		*) $(MKDIR_P) "$(DESTDIR)$$(dirname "$$file")" || exit 1 ;; \
+		esac; \
+	done
