@@ -47,6 +47,17 @@ def eventually(condition, what, patience=PATIENCE):
     raise AssertionError(f"did not happen within {patience} s: {what}")
 
 
+def open_files(pid):
+    """What a process has open, by descriptor, as readlink tells; what it closes meanwhile is left out."""
+    found = {}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found[int(fd)] = os.readlink(f"/proc/{pid}/fd/{fd}")
+        except FileNotFoundError:
+            pass
+    return found
+
+
 def gather_logs(folder):
     """The ends of all logs below a test's folder, for the report of its failure."""
     text = ""

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import threading
 
-from harness import Postern, Wire, eventually, netns
+from harness import Postern, Wire, eventually, netns, open_files
 from peers import AuthHttp, Listener, accept, imap_backend
 
 SYS_PIDFD_GETFD = 438
@@ -21,10 +21,10 @@ def sockets(pid):
     """The listening sockets of a process, as our own duplicates, by their names: "127.0.0.1:143"."""
     found = {}
     pidfd = os.pidfd_open(pid)
-    for entry in os.listdir(f"/proc/{pid}/fd"):
-        if not os.readlink(f"/proc/{pid}/fd/{entry}").startswith("socket:"):
+    for number, target in open_files(pid).items():
+        if not target.startswith("socket:"):
             continue
-        fd = ctypes.CDLL(None, use_errno=True).syscall(SYS_PIDFD_GETFD, pidfd, int(entry), 0)
+        fd = ctypes.CDLL(None, use_errno=True).syscall(SYS_PIDFD_GETFD, pidfd, number, 0)
         assert fd >= 0, os.strerror(ctypes.get_errno())
         sock = socket.socket(fileno=fd)
         if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 
-from harness import Postern, Wire, eventually, netns
+from harness import Postern, Wire, eventually, netns, open_files
 from peers import AuthHttp
 
 LINE = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(emerg|alert|crit|error|warn|notice|info|debug)\] (\d+)#\d+: (\*\d+ )?[^\x00-\x1f\x7f]+")
@@ -213,7 +213,7 @@ def test_logs_reopen_while_sessions_live(env):
     postern.kill(signal.SIGUSR1)
     eventually(lambda: own.exists() and postern.log_path.exists(), "the new files")
     assert own.stat().st_mode & 0o777 == 0o644
-    eventually(lambda: all(str(own) in [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    eventually(lambda: all(str(own) in open_files(pid).values()
                            for pid in postern.children()), "the workers have the new file")
     size = env.path("own.1").stat().st_size
     wire.send(b"a LOGIN joe x\r\n")

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import time
 
-from harness import Postern, Wire, eventually
+from harness import Postern, Wire, eventually, open_files
 from peers import AuthHttp, Listener, accept, imap_backend
 
 
@@ -478,8 +478,7 @@ def test_more_logs_than_a_channel_holds_are_reopened(env):
     postern.wait_log("reopening logs")
     eventually(logs[-1].exists, "the new logs")
     os.kill(worker, signal.SIGCONT)
-    held = lambda: {os.readlink(entry) for entry in pathlib.Path(f"/proc/{worker}/fd").iterdir()}
-    eventually(lambda: {str(log) for log in logs} <= held(), "the swap of all logs")
+    eventually(lambda: {str(log) for log in logs} <= set(open_files(worker).values()), "the swap of all logs")
     assert "failed" not in postern.log()
     assert postern.children() == [worker]
     greets(env)

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 
-from harness import Postern, Wire, eventually, weight
+from harness import Postern, Wire, eventually, open_files, weight
 from peers import AuthHttp, Listener, accept, imap_backend, pop3_backend, smtp_backend
 
 IMAP = "auth_http 127.0.0.1:1; server {{ listen {ip}:2143; protocol imap; {more} }}"
@@ -136,8 +136,7 @@ def test_descriptors_of_strangers_end_here(env):
         done = subprocess.run(postern.command(), pass_fds=(stranger.fileno(), listener.fileno()), timeout=60)
     assert done.returncode == 0
     postern.pid = int(postern.pid_path.read_text())
-    links = {pid: [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-             for pid in (postern.pid, *postern.children())}
+    links = {pid: list(open_files(pid).values()) for pid in (postern.pid, *postern.children())}
     assert len(links) == 3
     for pid, found in links.items():
         assert str(secret) not in found, (pid, found)
@@ -154,7 +153,7 @@ def test_a_worker_holds_only_what_it_needs(env):
     postern = env.postern(f"auth_file {users}; proxy_pass {env.ip(2)}:1; server {{ listen {env.ip()}:2143; protocol imap; }}",
                           workers=3)
     for pid in postern.children():
-        found = sorted(os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+        found = sorted(open_files(pid).values())
         files = [f for f in found if f.startswith("/") and not f.startswith(("/dev/null", "/memfd:"))]
         assert set(files) <= {str(postern.log_path)}, found
         sockets = [f for f in found if f.startswith("socket:")]
@@ -358,7 +357,7 @@ def test_the_pid_file_moves_with_the_configuration(env):
 
 
 def descriptors(pid):
-    return sorted(re.sub(r"\d+", "N", os.readlink(f"/proc/{pid}/fd/{fd}")) for fd in os.listdir(f"/proc/{pid}/fd"))
+    return sorted(re.sub(r"\d+", "N", target) for target in open_files(pid).values())
 
 
 @weight(3)
