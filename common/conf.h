@@ -33,6 +33,16 @@ enum method {
 	METHOD_NONE     = 1 << 5,
 };
 
+enum starttls { STARTTLS_OFF, STARTTLS_ON, STARTTLS_ONLY };
+enum proxy_ssl { PROXY_SSL_OFF, PROXY_SSL_ON, PROXY_SSL_STARTTLS };       /* from weaker to stronger, but for the port: starttls is as strong as on */
+enum ssl_verify { SSL_VERIFY_OFF, SSL_VERIFY_ON, SSL_VERIFY_OPTIONAL, SSL_VERIFY_OPTIONAL_NO_CA };
+
+/* Bits of a set of protocol versions. */
+enum ssl_protocol {
+	SSL_PROTOCOL_SSLV2 = 1 << 0, SSL_PROTOCOL_SSLV3 = 1 << 1, SSL_PROTOCOL_TLSV1 = 1 << 2,
+	SSL_PROTOCOL_TLSV1_1 = 1 << 3, SSL_PROTOCOL_TLSV1_2 = 1 << 4, SSL_PROTOCOL_TLSV1_3 = 1 << 5,
+};
+
 /* Where in the text something stood, for messages that come after parsing. */
 struct conf_place {
 	const char *file;       /* NULL: the command line (-g) */
@@ -51,6 +61,49 @@ struct conf_name {
 	size_t found_count;
 	const char *directive;  /* "listen", "auth_http", ...: who wants it */
 	struct conf_place place;
+};
+
+/* A name and a value, such as of ssl_conf_command and auth_http_header. */
+struct conf_pair {
+	const char *name, *value;
+};
+
+enum ssl_cache { SSL_CACHE_NONE, SSL_CACHE_OFF, SSL_CACHE_BUILTIN, SSL_CACHE_SHARED };
+
+/*
+ * TLS on one side of a server, as the words of the configuration have it: towards clients
+ * (ssl_*), backends (proxy_ssl_*) or an auth server (auth_http_ssl_*). Paths are absolute.
+ * Equal settings share one context, which the master builds (tlsctx) and workers inherit.
+ */
+struct conf_tls {
+	struct conf_place place;        /* of the server */
+	const char **certificates, **keys;      /* NULL-ended, in pairs; keys may be "store:..." */
+	const char *password_file;
+	unsigned protocols;             /* bits of enum ssl_protocol */
+	const char *ciphers;            /* OpenSSL's list; NULL: its own default */
+	const char *curves;             /* "auto" or a list */
+	const char *dhparam;
+	struct conf_pair **commands;    /* NULL-ended, or NULL */
+	/* whom to believe */
+	enum ssl_verify verify;         /* of a peer: off or on */
+	unsigned verify_depth;
+	const char *client_certificate; /* CAs whose names are sent */
+	const char *trusted_certificate;        /* CAs; of a peer NULL means the system's store */
+	const char *crl;
+	/* towards clients only */
+	bool prefer_server_ciphers, reject_handshake, certificate_compression;
+	enum ssl_cache cache;
+	size_t cache_builtin;           /* sessions of the builtin cache; 0: OpenSSL's default */
+	const char *cache_zone;         /* SSL_CACHE_SHARED: its name and size */
+	size_t cache_bytes;
+	bool tickets;
+	const char **ticket_keys;       /* files; NULL-ended, or NULL: the master's own, rotating keys */
+	uint64_t session_timeout_s;
+	const char *stapling_file;
+	/* towards peers only */
+	const char *name;               /* to verify and for SNI; NULL: the host as it was named */
+	bool send_sni, session_reuse;
+	struct tlsctx *context;         /* borrowed from the master's cache; NULL: this side has no TLS */
 };
 
 /* A log file. The master opens it; its descriptor has the same number in every process of the generation. */
@@ -72,6 +125,8 @@ struct conf_listen {
 	 * A specific address without a socket of its own is served by the wildcard's of the
 	 * same port, and the accepting worker asks getsockname(2) which it was.
 	 */
+	bool ssl;
+	struct server **servers;        /* NULL-ended: all that share this listen, told apart by SNI; servers[0] is `server` */
 	struct conf_listen *wildcard;   /* NULL: it has its own socket */
 	bool shared;                    /* this is a wildcard that others rely on */
 	int fd;                         /* the master's, inherited; -1 where wildcard serves */
@@ -111,7 +166,8 @@ struct server {
 	struct conf_place place;
 	unsigned index;                 /* in conf->servers */
 	enum protocol protocol;
-	const char *name;               /* server_name */
+	const char *name;               /* the first server_name, for greetings and challenges */
+	const char **names;             /* NULL-ended: all of them, lower case; may begin with "*." */
 	const struct log *log;
 	uint64_t timeout;
 	unsigned max_errors, max_commands;
@@ -131,6 +187,12 @@ struct server {
 	bool xclient;
 	bool proxy_smtp_auth;
 	uint64_t smtp_greeting_delay;
+	/* TLS */
+	enum starttls starttls;
+	struct conf_tls tls;            /* towards clients */
+	enum proxy_ssl proxy_ssl;
+	struct conf_tls proxy_tls;
+	struct conf_tls auth_http_tls;  /* for https:// */
 	struct conf_protocol protocols[PROTOCOL_COUNT];
 };
 

@@ -19,6 +19,7 @@
 
 struct conn {
 	struct loop_io io;              /* io.fd is -1 when closed */
+	struct tlsio *tls;              /* owned; NULL in the clear */
 	bool connecting;                /* connect(2) has not ended yet */
 	bool readable, writable;        /* worth trying */
 	bool hangup;                    /* the peer has finished sending (EPOLLRDHUP): read until the 0 */
@@ -48,6 +49,50 @@ ssize_t conn_send(struct conn *c, const void *bytes, size_t len);
 
 /* Says that nothing more will be sent: the half-close. */
 void conn_finish(struct conn *c);
+
+/*
+ * TLS. After conn_secure() the functions above speak through it, and the same promises
+ * hold: `readable` stays true while decrypted bytes wait, conn_finish() sends
+ * close_notify before the FIN, an end of file without close_notify is noted
+ * (conn_truncated) but is an end of file. What is written gathers until conn_send()
+ * returns, so the ticket of a handshake leaves with the greeting behind it. Bytes that
+ * were read in the clear beforehand are never taken for TLS, but `early` (a ClientHello that
+ * came behind something else), if given, is read first.
+ */
+struct conf_tls;
+struct tlsio;
+
+/* Who chooses among the servers that share a listen; called once, while the ClientHello is read. */
+struct tls_choice {
+	/* The settings of the server that this name (lower case, NULL: none was sent) stands for; never NULL. */
+	const struct conf_tls *(*choose)(struct tls_choice *choice, const char *sni);
+};
+
+/*
+ * Puts TLS on it, as the server with `tls` (then `choice` may pick other settings by SNI; NULL
+ * for no choice; borrowed until the handshake ends) or as the client.
+ */
+void conn_secure_server(struct conn *c, const struct conf_tls *tls, struct tls_choice *choice, const char *alpn,
+    const void *early, size_t early_len);
+void conn_secure_client(struct conn *c, const struct conf_tls *tls, const char *host, const char *alpn);
+
+enum conn_handshake { HANDSHAKE_DONE, HANDSHAKE_MORE, HANDSHAKE_FAILED };
+
+/* Goes on with the handshake; call it again at each event while it says MORE. */
+enum conn_handshake conn_handshake(struct conn *c);
+
+/* Why it failed, or why a connection broke, in OpenSSL's words; static until the next call. */
+const char *conn_tls_error(const struct conn *c);
+
+bool conn_is_secure(const struct conn *c);
+bool conn_truncated(const struct conn *c);
+
+/* Sends what gathered when nothing follows it. 1: all went; 0: later; -1 with errno. */
+int conn_flush(struct conn *c);
+
+/* Fills in *facts with strings that live until the conn is closed; `pem`: the certificate, too. */
+struct tls_facts;
+void conn_tls_facts(struct conn *c, struct tls_facts *facts, bool pem);
 
 /* Closes it, if open. */
 void conn_close(struct conn *c, struct loop *loop);

@@ -39,13 +39,25 @@ struct credentials {
 
 void credentials_reset(struct credentials *c);
 
+/* What TLS told about a client. Strings are the session's; NULL where there is nothing to tell. */
+struct tls_facts {
+	const char *protocol, *cipher;  /* "TLSv1.3", OpenSSL's name */
+	const char *sni;                /* lower case */
+	const char *verify;             /* "SUCCESS", "NONE", "FAILED:reason"; NULL: ssl_verify_client is off */
+	const char *subject, *issuer;   /* RFC 2253; as the next four, of a client's certificate */
+	const char *serial;             /* hexadecimal */
+	const char *fingerprint, *fingerprint_sha256;
+	const char *certificate;        /* PEM */
+};
+
 /* What the session knows of a connection before its first byte. Borrowed by the halves for their life. */
 struct facts {
 	const struct server *server;
 	const struct addr *client;
 	const char *client_host;        /* SMTP: confirmed PTR name, or "[UNAVAILABLE]" */
 	char salt[PROTO_SALT];          /* "<random.time@server_name>"; empty when no method wants one */
-	bool secure;                    /* TLS stands */
+	bool secure;                    /* TLS stands, and then: */
+	struct tls_facts tls;
 };
 
 /* Why a login did not happen, as the client half is to put it. */
@@ -100,6 +112,7 @@ enum login_verdict {
 struct login_task {
 	const struct facts *facts;
 	const struct client *client;    /* for what the backend must hear as the client said it: tag, HELO ... */
+	bool starttls;                  /* TLS has to stand before anything secret is said; the half asks for it */
 	const struct credentials *credentials;  /* as the source left them: user and password for the backend */
 };
 
