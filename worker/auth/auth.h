@@ -20,6 +20,9 @@
 struct auth;            /* one a worker: the sources' connections, queues and pools */
 struct auth_request;    /* one question under way */
 
+/* What a source says about TLS towards the backend. */
+enum auth_ssl { AUTH_SSL_UNSAID, AUTH_SSL_OFF, AUTH_SSL_ON, AUTH_SSL_STARTTLS };
+
 enum auth_outcome { AUTH_ACCEPTED, AUTH_REFUSED, AUTH_UNAVAILABLE };
 
 struct auth_question {
@@ -41,6 +44,8 @@ struct auth_answer {
 	char *host;                     /* backend: name, address, or path of a UNIX socket; NULL: proxy_pass */
 	unsigned port;                  /* 0: the protocol's default */
 	bool is_unix;
+	enum auth_ssl ssl;              /* never weaker than proxy_ssl: the session sees to that */
+	char *ssl_name;                 /* whose certificate the backend has to show; NULL: as configured */
 	/* AUTH_REFUSED */
 	char *text;                     /* for the client, control bytes stripped; NULL: the protocol's usual words */
 	char *code;                     /* SMTP: Auth-Error-Code; NULL */

@@ -87,6 +87,16 @@ const char *conn_tls_error(const struct conn *c);
 bool conn_is_secure(const struct conn *c);
 bool conn_truncated(const struct conn *c);
 
+/*
+ * What is wrong with the certificate that the peer of a finished handshake gave, as
+ * "(18:self-signed certificate)"; NULL when nothing is, or it gave none. Static until the
+ * next call. What ssl_verify_client optional_no_ca overlooks is not wrong.
+ */
+const char *conn_verify_error(const struct conn *c);
+
+/* Did it give one? */
+bool conn_has_certificate(const struct conn *c);
+
 /* Sends what gathered when nothing follows it. 1: all went; 0: later; -1 with errno. */
 int conn_flush(struct conn *c);
 

@@ -80,6 +80,8 @@ enum goodbye {
 	GOODBYE_TIMEOUT,        /* the client was silent */
 	GOODBYE_SHUTDOWN,       /* this worker ends */
 	GOODBYE_FAILED,         /* something broke on our side */
+	GOODBYE_CERTIFICATE,    /* the client's certificate does not hold (NGINX: "SSL certificate error") */
+	GOODBYE_NO_CERTIFICATE, /* it gave none and has to */
 };
 
 enum proto_verdict {
