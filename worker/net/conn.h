@@ -60,13 +60,8 @@ void conn_finish(struct conn *c);
  * came behind something else), if given, is read first.
  */
 struct conf_tls;
+struct tls_choice;      /* common/tlsctx.h */
 struct tlsio;
-
-/* Who chooses among the servers that share a listen; called once, while the ClientHello is read. */
-struct tls_choice {
-	/* The settings of the server that this name (lower case, NULL: none was sent) stands for; never NULL. */
-	const struct conf_tls *(*choose)(struct tls_choice *choice, const char *sni);
-};
 
 /*
  * Puts TLS on it, as the server with `tls` (then `choice` may pick other settings by SNI; NULL
