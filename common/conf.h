@@ -77,6 +77,7 @@ enum ssl_cache { SSL_CACHE_NONE, SSL_CACHE_OFF, SSL_CACHE_BUILTIN, SSL_CACHE_SHA
  */
 struct conf_tls {
 	struct conf_place place;        /* of the server */
+	bool needed;                    /* a listen, starttls, proxy_ssl or https:// of this server asks for it */
 	const char **certificates, **keys;      /* NULL-ended, in pairs; keys may be "store:..." */
 	const char *password_file;
 	unsigned protocols;             /* bits of enum ssl_protocol */
@@ -143,6 +144,7 @@ struct conf_source {
 	struct conf_place place;
 	/* SOURCE_HTTP */
 	struct conf_name *name;
+	bool https;                     /* by its servers' auth_http_tls; equal settings, since they are in the key */
 	const char *host;               /* the Host header */
 	const char *uri;
 	/* SOURCE_FILE */
@@ -166,8 +168,8 @@ struct server {
 	struct conf_place place;
 	unsigned index;                 /* in conf->servers */
 	enum protocol protocol;
-	const char *name;               /* the first server_name, for greetings and challenges */
-	const char **names;             /* NULL-ended: all of them, lower case; may begin with "*." */
+	const char *name;               /* the first of names that is no pattern, for greetings and challenges */
+	const char **names;             /* NULL-ended: server_name, lower case; may begin with "*." */
 	const struct log *log;
 	uint64_t timeout;
 	unsigned max_errors, max_commands;
@@ -228,6 +230,7 @@ struct conf {
 	unsigned timer_resolution;      /* 0: exact */
 	bool debug_stop;                /* debug_points stop */
 	const char *helper_path;
+	bool ssl_object_cache_inheritable;              /* a reload takes over certificates whose files are unchanged */
 	/* events */
 	unsigned worker_connections;
 	bool multi_accept;
