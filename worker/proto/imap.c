@@ -437,6 +437,8 @@ goodbye(enum goodbye why, const char *server_name, struct buf *out)
 		[GOODBYE_TIMEOUT] = "* BYE Idle for too long, closing connection\r\n",
 		[GOODBYE_SHUTDOWN] = "* BYE [UNAVAILABLE] Server shutting down, try again\r\n",
 		[GOODBYE_FAILED] = "* BYE [UNAVAILABLE] Internal server error, try again later\r\n",
+		[GOODBYE_CERTIFICATE] = "* BYE SSL certificate error\r\n",
+		[GOODBYE_NO_CERTIFICATE] = "* BYE No required SSL certificate\r\n",
 	};
 
 	(void)server_name;
@@ -452,6 +454,7 @@ imap_tag(const struct client *client)
 const struct proto proto_imap = {
 	.name = "imap",
 	.default_port = 143,
+	.default_ssl_port = 993,
 	.client_new = client_new,
 	.client_free = client_free,
 	.greet = greet,

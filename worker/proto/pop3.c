@@ -362,6 +362,8 @@ pop3_goodbye(enum goodbye why, const char *server_name, struct buf *out)
 		[GOODBYE_TIMEOUT]  = "-ERR [SYS/TEMP] Disconnected for inactivity",
 		[GOODBYE_SHUTDOWN] = "-ERR [SYS/TEMP] Server is shutting down",
 		[GOODBYE_FAILED]   = "-ERR [SYS/TEMP] Internal server error",
+		[GOODBYE_CERTIFICATE] = "-ERR SSL certificate error",
+		[GOODBYE_NO_CERTIFICATE] = "-ERR No required SSL certificate",
 	};
 
 	(void)server_name;
@@ -371,6 +373,7 @@ pop3_goodbye(enum goodbye why, const char *server_name, struct buf *out)
 const struct proto proto_pop3 = {
 	.name = "pop3",
 	.default_port = 110,
+	.default_ssl_port = 995,
 	.client_new = pop3_new,
 	.client_free = pop3_free,
 	.greet = pop3_greet,

@@ -38,6 +38,67 @@ client_count_error(struct client *client)
 	return false;
 }
 
+static const struct server *
+server_of(const struct client *client)
+{
+	return client->facts->server;
+}
+
+bool
+client_may_secure(const struct client *client)
+{
+	return server_of(client)->starttls != STARTTLS_OFF && !client->facts->secure;
+}
+
+bool
+client_must_secure(const struct client *client)
+{
+	return server_of(client)->starttls == STARTTLS_ONLY && !client->facts->secure;
+}
+
+static bool
+showed_certificate(const struct facts *facts)
+{
+	return facts->secure && facts->tls.verify != NULL && strcmp(facts->tls.verify, "SUCCESS") == 0;
+}
+
+unsigned
+client_methods(const struct client *client)
+{
+	const struct server *server = server_of(client);
+	unsigned methods = server->protocols[server->protocol].methods;
+
+	return client->facts->salt[0] != '\0' ? methods : methods & ~(unsigned)(METHOD_APOP | METHOD_CRAM_MD5);
+}
+
+unsigned
+client_offers(const struct client *client)
+{
+	unsigned methods = client_methods(client);
+
+	if (client_must_secure(client))
+		return 0;
+	return showed_certificate(client->facts) ? methods : methods & ~(unsigned)METHOD_EXTERNAL;
+}
+
+bool
+client_lacks_certificate(struct client *client, enum method method)
+{
+	if (method != METHOD_EXTERNAL || showed_certificate(client->facts))
+		return false;
+	note_set(client->note, "client has no valid certificate for AUTH EXTERNAL command");
+	return true;
+}
+
+enum login_verdict
+login_starttls(struct login *login, const struct buf *in)
+{
+	if (in->len == 0)
+		return LOGIN_STARTTLS;
+	note_set(login->note, "upstream sent data behind its STARTTLS reply");
+	return LOGIN_BROKEN;
+}
+
 void
 note_set(char note[PROTO_NOTE], const char *format, ...)
 {
@@ -46,6 +107,15 @@ note_set(char note[PROTO_NOTE], const char *format, ...)
 	va_start(args, format);
 	vsnprintf(note, PROTO_NOTE, format, args);
 	va_end(args);
+}
+
+void
+note_certificate(char note[PROTO_NOTE], enum goodbye why, const char *error)
+{
+	if (why == GOODBYE_CERTIFICATE)
+		note_set(note, "client SSL certificate verify error: %s", error);
+	else
+		note_set(note, "client sent no required SSL certificate");
 }
 
 /* Does `line` begin with `text`, as it is or with `\` before some of its characters? */

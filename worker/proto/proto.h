@@ -30,7 +30,7 @@
 /* What a client claims to be. Strings are owned, hold no CR, LF or NUL, and are wiped by credentials_reset(). */
 struct credentials {
 	enum method method;
-	char *user;             /* never empty, but for METHOD_NONE, which has none */
+	char *user;             /* never empty but for EXTERNAL: the certificate says who it is; METHOD_NONE: NULL */
 	char *pass;             /* the password; APOP, CRAM-MD5: the 32 hexadecimal digits; EXTERNAL: NULL */
 	char *authz;            /* authorization identity of PLAIN, when given and other than user; else NULL */
 	/* SMTP without authentication: argument of HELO, whole MAIL and RCPT command lines */
@@ -131,6 +131,7 @@ struct login {
 struct proto {
 	const char *name;               /* protocol_name() */
 	unsigned default_port;          /* of a backend that is named without one */
+	unsigned default_ssl_port;      /* the same where TLS is there from the first byte */
 
 	/* client half */
 	struct client *(*client_new)(const struct facts *facts);
@@ -148,7 +149,10 @@ struct proto {
 	enum proto_verdict (*refused)(struct client *client, const struct refusal *why, struct buf *out);
 	/* The backend is logged in; `reply` is what it said last. Appends what the client gets. */
 	void (*accepted)(struct client *client, const struct buf *reply, struct buf *out);
-	/* TLS stands: whatever the client said before is forgotten (RFC 3501 6.2.1, 2595 4, 3207 4.2). */
+	/*
+	 * TLS stands, and facts say so: whatever the client said before is forgotten (RFC 3501
+	 * section 6.2.1, 2595 section 4, 3207 section 4.2). facts->server may be another one now.
+	 */
 	void (*secured)(struct client *client);
 	/* The last line to a greeted client, before or after login (then `client` is NULL). */
 	void (*goodbye)(enum goodbye why, const char *server_name, struct buf *out);
@@ -169,8 +173,35 @@ const struct proto *proto_get(enum protocol protocol);
 bool client_count_command(struct client *client);
 bool client_count_error(struct client *client);
 
+/* Is STARTTLS there to be used: configured and not yet done? And may nothing be told before it? */
+bool client_may_secure(const struct client *client);
+bool client_must_secure(const struct client *client);
+
+/*
+ * Methods that a client may name: those listed, without those that want a challenge where
+ * there is none. And those to offer: none before TLS that has to be, EXTERNAL only with a
+ * certificate that holds.
+ */
+unsigned client_methods(const struct client *client);
+unsigned client_offers(const struct client *client);
+
+/* Does the method want a certificate that the client has not shown? Then `note` says so. */
+bool client_lacks_certificate(struct client *client, enum method method);
+
+/*
+ * The backend has agreed to TLS: LOGIN_STARTTLS, unless more came with its answer, which
+ * was sent in the clear and maybe by somebody else: then LOGIN_BROKEN, and `note` says so.
+ */
+enum login_verdict login_starttls(struct login *login, const struct buf *in);
+
 /* Composes client->note or login->note. Text of strangers goes through log_text() first. */
 void note_set(char note[PROTO_NOTE], const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * What the log says of GOODBYE_CERTIFICATE, with `error` as conn_verify_error() gives it,
+ * and of GOODBYE_NO_CERTIFICATE.
+ */
+void note_certificate(char note[PROTO_NOTE], enum goodbye why, const char *error);
 
 /* Does a backend's line hold the password that it is sent, plain or in base64? */
 bool login_repeats_password(const struct login *login, const char *line, size_t len);

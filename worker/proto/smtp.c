@@ -327,18 +327,23 @@ smtp_goodbye(enum goodbye why, const char *server_name, struct buf *out)
 {
 	static const struct {
 		const char *code, *text;
+		bool unnamed;           /* as nginx has it */
 	} words[] = {
-		[GOODBYE_TIMEOUT]  = { "4.4.2", "Disconnected for inactivity" },
-		[GOODBYE_SHUTDOWN] = { "4.3.2", "Server is shutting down" },
-		[GOODBYE_FAILED]   = { "4.3.0", "Internal server error" },
+		[GOODBYE_TIMEOUT]  = { "4.4.2", "Disconnected for inactivity", false },
+		[GOODBYE_SHUTDOWN] = { "4.3.2", "Server is shutting down", false },
+		[GOODBYE_FAILED]   = { "4.3.0", "Internal server error", false },
+		[GOODBYE_CERTIFICATE]    = { "4.7.1", "SSL certificate error", true },
+		[GOODBYE_NO_CERTIFICATE] = { "4.7.1", "No required SSL certificate", true },
 	};
 
-	buf_printf(out, "421 %s %s %s\r\n", words[why].code, server_name, words[why].text);
+	buf_printf(out, "421 %s %s%s%s\r\n", words[why].code, words[why].unnamed ? "" : server_name,
+	    words[why].unnamed ? "" : " ", words[why].text);
 }
 
 const struct proto proto_smtp = {
 	.name = "smtp",
 	.default_port = 25,
+	.default_ssl_port = 465,
 	.client_new = smtp_new,
 	.client_free = smtp_free,
 	.greet = smtp_greet,
