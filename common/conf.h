@@ -93,7 +93,7 @@ struct conf_tls {
 	const char *crl;
 	/* towards clients only */
 	bool prefer_server_ciphers, reject_handshake, certificate_compression;
-	enum ssl_cache cache;
+	enum ssl_cache cache;           /* it and the next three go together */
 	size_t cache_builtin;           /* sessions of the builtin cache; 0: OpenSSL's default */
 	const char *cache_zone;         /* SSL_CACHE_SHARED: its name and size */
 	size_t cache_bytes;
@@ -127,6 +127,7 @@ struct conf_listen {
 	 * same port, and the accepting worker asks getsockname(2) which it was.
 	 */
 	bool ssl;
+	bool given;                     /* its line says something of the socket */
 	struct server **servers;        /* NULL-ended: all that share this listen, told apart by SNI; servers[0] is `server` */
 	struct conf_listen *wildcard;   /* NULL: it has its own socket */
 	bool shared;                    /* this is a wildcard that others rely on */

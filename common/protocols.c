@@ -45,3 +45,9 @@ protocol_port(enum protocol protocol)
 {
 	return protocols[protocol].ports[0];
 }
+
+unsigned
+protocol_tls_port(enum protocol protocol)
+{
+	return protocols[protocol].ports[1];
+}

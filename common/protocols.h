@@ -4,7 +4,8 @@
  * Whoever adds a protocol adds a row here, two files in worker/proto/ and their tests;
  * everything else is derived. The row: C name; word of the configuration; the ways to
  * log in that it knows (enum method of conf.h); defaults of its *_auth, *_capabilities
- * and *_client_buffer; default ports, by which nginx chooses the protocol, zero-ended.
+ * and *_client_buffer; default ports, by which nginx chooses the protocol, zero-ended:
+ * that for clear text first, then that for TLS.
  * Built on: nothing.
  */
 #ifndef POSTERN_COMMON_PROTOCOLS_H
@@ -33,7 +34,8 @@ const char *protocol_name(enum protocol protocol);
 enum protocol protocol_by_name(const char *name);
 enum protocol protocol_by_port(unsigned port);
 
-/* The first of its default ports. */
+/* The first of its default ports, for clear text, and the second, for TLS from the first byte. */
 unsigned protocol_port(enum protocol protocol);
+unsigned protocol_tls_port(enum protocol protocol);
 
 #endif

@@ -18,7 +18,7 @@
 struct draft_listen {
 	struct conf_name *name;
 	unsigned last_port;
-	bool own_socket;
+	bool ssl, own_socket;
 	struct sock_options options;
 	struct server *server;
 };
@@ -35,17 +35,24 @@ struct draft_syslog {
 	struct conf_name *name;
 };
 
+/* A shared session cache that some ssl_session_cache names. */
+struct draft_zone {
+	const char *name;
+	size_t bytes;
+};
+
 struct conf_draft {
 	struct server *mail;            /* values of mail{}, which servers inherit */
-	/* Which rows of the table stood in which block; one bool a row. */
-	bool *main_seen, *mail_seen;
-	bool **server_seen;             /* by the server's index */
+	/* Where each row of the table stood in which block; line 0: nowhere. The last of several places. */
+	struct conf_place *main_seen, *mail_seen;
+	struct conf_place **server_seen;                /* by the server's index */
 	bool has_events, has_mail;
 	struct conf_place user, affinity;       /* line 0: not given */
 	/* NULL-ended, in the order of the text */
 	struct draft_listen **listens;
 	struct draft_debug **debugs;
 	struct draft_syslog **syslogs;
+	struct draft_zone **zones;
 };
 
 struct conf_build {
@@ -58,7 +65,7 @@ struct conf_build {
 	/* the block being read */
 	unsigned block;                 /* enum conf_block */
 	void *target;                   /* struct conf or struct server */
-	bool *seen;
+	struct conf_place *seen;
 };
 
 /* `path`, or if it is relative, the file below `folder`; in the arena. */

@@ -131,6 +131,8 @@ warn_of_clear_text(const struct conf *conf)
 	for (size_t i = 0; i < conf->listen_count; i++) {
 		const struct conf_listen *l = conf->listens[i];
 
+		if (l->ssl || l->server->starttls == STARTTLS_ONLY)
+			continue;
 		if (!is_local(l) && takes_passwords(l->server))
 			conf_say(LOG_WARN, &l->place, "clients log in without encryption on %s", l->text);
 	}

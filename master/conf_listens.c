@@ -43,10 +43,11 @@ add(struct conf *conf, const struct draft_listen *draft, const struct endpoint *
 
 	*l = (struct conf_listen){
 		.at = *at, .options = draft->options, .server = draft->server, .place = draft->name->place, .fd = -1,
-		.own_socket = draft->own_socket || at->path != NULL,
+		.own_socket = draft->own_socket || at->path != NULL, .ssl = draft->ssl, .given = draft->own_socket,
 	};
 	l->at.addr.port = (uint16_t)port;
 	l->text = arena_strdup(conf->arena, endpoint_format(text, sizeof(text), &l->at));
+	arena_append(conf->arena, &l->servers, draft->server);
 	conf->listens[conf->listen_count++] = l;
 }
 
@@ -98,8 +99,87 @@ is_wildcard(const struct conf_listen *l)
 	return l->at.path == NULL && memcmp(l->at.addr.ip, any, sizeof(any)) == 0;
 }
 
-/* Goes through the listens by address: finds doubles, and who relies on which wildcard. */
+static bool
+share_name(const struct server *a, const struct server *b)
+{
+	for (const char **x = a->names; *x != NULL; x++)
+		for (const char **y = b->names; *y != NULL; y++)
+			if (strcmp(*x, *y) == 0)
+				return true;
+	return false;
+}
+
+/*
+ * Why cannot this line of another server mean the same socket? A client's SNI, the one
+ * thing that tells servers apart, must find each of them, and nothing that is said
+ * before it may differ. NULL if it can; "" is nginx's own complaint, else what is beside it.
+ */
+static const char *
+clash(const struct conf_listen *first, const struct conf_listen *l)
+{
+	bool starttls = first->server->starttls != STARTTLS_OFF;
+
+	for (struct server **s = first->servers; *s != NULL; s++)
+		if (*s == l->server || share_name(*s, l->server))
+			return "";
+	if (first->ssl != l->ssl)
+		return ", with and without \"ssl\"";
+	if (!l->ssl && starttls != (l->server->starttls != STARTTLS_OFF))
+		return ", with and without \"starttls\"";
+	if (!l->ssl && !starttls)
+		return "";
+	if (first->server->protocol != l->server->protocol)
+		return ", with different protocols";
+	return first->given && l->given ? ", with parameters of the socket in both places" : NULL;
+}
+
+/* Makes one of two lines for the same socket. */
 static int
+join(struct conf *conf, struct conf_listen *first, const struct conf_listen *l)
+{
+	const char *why = clash(first, l);
+
+	if (why != NULL) {
+		conf_say(LOG_EMERG, &l->place, "duplicate \"%s\" address and port pair%s", l->text, why);
+		return -1;
+	}
+	if (l->given) {
+		first->given = true;
+		first->own_socket = l->own_socket;
+		first->options = l->options;
+	}
+	arena_append(conf->arena, &first->servers, l->server);
+	return 0;
+}
+
+/* Joins those that are neighbours by address. What is left of conf->listens keeps its order. */
+static int
+join_all(struct conf *conf, const struct ranked *sorted)
+{
+	struct conf_listen *first = NULL;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < conf->listen_count; i++) {
+		struct conf_listen *l = sorted[i].listen;
+
+		if (first == NULL || compare(&first->at, &l->at) != 0) {
+			first = l;
+			continue;
+		}
+		if (join(conf, first, l) == -1)
+			return -1;
+		conf->listens[sorted[i].index] = NULL;
+	}
+	for (size_t i = 0; i < conf->listen_count; i++)
+		if (conf->listens[i] != NULL)
+			conf->listens[kept++] = conf->listens[i];
+	conf->listen_count = kept;
+	conf->listens[kept] = NULL;
+	return 0;
+}
+
+/* Goes through the listens by address and finds out who relies on which wildcard. */
+static void
 relate(const struct ranked *sorted, size_t count)
 {
 	struct conf_listen *wildcard = NULL;
@@ -107,10 +187,6 @@ relate(const struct ranked *sorted, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct conf_listen *l = sorted[i].listen;
 
-		if (i > 0 && compare(&l->at, &sorted[i - 1].listen->at) == 0) {
-			conf_say(LOG_EMERG, &l->place, "duplicate \"%s\" address and port pair", l->text);
-			return -1;
-		}
 		if (is_wildcard(l)) {
 			wildcard = l;
 		} else if (wildcard != NULL && !l->own_socket && l->at.addr.family == wildcard->at.addr.family &&
@@ -119,7 +195,18 @@ relate(const struct ranked *sorted, size_t count)
 			wildcard->shared = true;
 		}
 	}
-	return 0;
+}
+
+/* All of conf->listens by address; the caller frees it. */
+static struct ranked *
+sort(const struct conf *conf)
+{
+	struct ranked *sorted = mem_array(conf->listen_count, sizeof(*sorted));
+
+	for (size_t i = 0; i < conf->listen_count; i++)
+		sorted[i] = (struct ranked){ conf->listens[i], i };
+	qsort(sorted, conf->listen_count, sizeof(*sorted), by_address);
+	return sorted;
 }
 
 int
@@ -136,11 +223,13 @@ conf_listens_expand(struct conf *conf)
 	conf->listens = arena_alloc(conf->arena, (count + 1) * sizeof(*conf->listens));
 	for (struct draft_listen **l = conf->draft->listens; l != NULL && *l != NULL; l++)
 		expand(conf, *l);
-	sorted = mem_array(conf->listen_count, sizeof(*sorted));
-	for (size_t i = 0; i < conf->listen_count; i++)
-		sorted[i] = (struct ranked){ conf->listens[i], i };
-	qsort(sorted, conf->listen_count, sizeof(*sorted), by_address);
-	result = relate(sorted, conf->listen_count);
+	sorted = sort(conf);
+	result = join_all(conf, sorted);
 	mem_free(sorted);
-	return result;
+	if (result == -1)
+		return -1;
+	sorted = sort(conf);
+	relate(sorted, conf->listen_count);
+	mem_free(sorted);
+	return 0;
 }

@@ -158,11 +158,11 @@ on_directive(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
 	enter(block_called(cfg->name));
 	d = conf_table_find(opt->name, build.block);
 	index = conf_table_index(d);
-	if (build.seen[index] && !d->type->repeats)
+	if (build.seen[index].line != 0 && !d->type->repeats)
 		why = "is duplicate";
 	else
 		why = d->type->set(&build, d, (char *)build.target + d->offset, (size_t)argc, argv);
-	build.seen[index] = true;
+	build.seen[index] = build.place;
 	return why == NULL ? 0 : fail(d, why);
 }
 
@@ -171,7 +171,7 @@ add_server(void)
 {
 	struct conf *conf = build.conf;
 	struct server *server = arena_alloc(build.arena, sizeof(*server));
-	bool *seen = arena_alloc(build.arena, conf_table_count() * sizeof(*seen));
+	struct conf_place *seen = arena_alloc(build.arena, conf_table_count() * sizeof(*seen));
 
 	server->place = build.place;
 	server->index = (unsigned)conf->server_count++;
@@ -290,8 +290,8 @@ begin(const struct conf_request *request)
 	conf->path = arena_strdup(arena, request->path);
 	build.folder = conf_build_folder(&build, conf->path);
 	draft->mail = arena_alloc(arena, sizeof(*draft->mail));
-	draft->main_seen = arena_alloc(arena, conf_table_count() * sizeof(bool));
-	draft->mail_seen = arena_alloc(arena, conf_table_count() * sizeof(bool));
+	draft->main_seen = arena_alloc(arena, conf_table_count() * sizeof(*draft->main_seen));
+	draft->mail_seen = arena_alloc(arena, conf_table_count() * sizeof(*draft->mail_seen));
 }
 
 struct conf *

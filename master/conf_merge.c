@@ -9,6 +9,7 @@
 #include "master/conf_build.h"
 #include "master/conf_say.h"
 #include "master/conf_table.h"
+#include "master/conf_tls.h"
 #include "master/conf_type.h"
 
 #define WORDS_MAX 16
@@ -27,10 +28,10 @@ has_field(const struct directive *d, unsigned blocks)
 
 /* Has this field been set? Directives that exclude each other share one. */
 static bool
-is_seen(const bool *seen, const struct directive *d, unsigned blocks)
+is_seen(const struct conf_place *seen, const struct directive *d, unsigned blocks)
 {
 	for (const struct directive *other = directives; other->name != NULL; other++)
-		if (seen[conf_table_index(other)] && has_field(other, blocks) && other->offset == d->offset)
+		if (seen[conf_table_index(other)].line != 0 && has_field(other, blocks) && other->offset == d->offset)
 			return true;
 	return false;
 }
@@ -50,7 +51,7 @@ set_fallback(struct conf_build *b, const struct directive *d, void *target)
 }
 
 static void
-set_fallbacks(struct conf_build *b, void *target, unsigned blocks, const bool *seen)
+set_fallbacks(struct conf_build *b, void *target, unsigned blocks, const struct conf_place *seen)
 {
 	for (const struct directive *d = directives; d->name != NULL; d++)
 		if (has_field(d, blocks) && d->fallback != NULL && !is_seen(seen, d, blocks))
@@ -58,7 +59,7 @@ set_fallbacks(struct conf_build *b, void *target, unsigned blocks, const bool *s
 }
 
 static void
-inherit(struct server *server, const struct server *mail, const bool *seen)
+inherit(struct server *server, const struct server *mail, const struct conf_place *seen)
 {
 	for (const struct directive *d = directives; d->name != NULL; d++)
 		if (has_field(d, IN_SERVER) && (d->blocks & IN_MAIL) != 0 && !is_seen(seen, d, IN_SERVER))
@@ -168,6 +169,8 @@ share_source(struct conf_build *b, struct server *server)
 		source->helpers = server->auth_helpers;
 		source->key = arena_printf(b->arena, "file %s %u", source->path, source->helpers);
 	}
+	if (source->https)
+		source->key = arena_printf(b->arena, "%s\n%s", source->key, conf_tls_https_key(b, server));
 	for (size_t i = 0; i < conf->source_count; i++) {
 		if (strcmp(conf->sources[i]->key, source->key) == 0) {
 			server->source = conf->sources[i];
@@ -179,7 +182,7 @@ share_source(struct conf_build *b, struct server *server)
 	server->source = source;
 }
 
-/* An address that names no port means the protocol's. */
+/* An address that names no port means the protocol's, that for TLS where it is the first thing. */
 static void
 complete_proxy_pass(struct conf_build *b, struct server *server)
 {
@@ -189,7 +192,8 @@ complete_proxy_pass(struct conf_build *b, struct server *server)
 		return;
 	if (name->port == 0 && (name->host != NULL || name->found[0].addr.family != AF_UNIX)) {
 		name = arena_dup(b->arena, name, sizeof(*name));
-		name->port = protocol_port(server->protocol);
+		name->port = server->proxy_ssl == PROXY_SSL_ON ? protocol_tls_port(server->protocol) :
+		    protocol_port(server->protocol);
 		if (name->host == NULL) {
 			name->found = arena_dup(b->arena, name->found, sizeof(*name->found));
 			name->found[0].addr.port = (uint16_t)name->port;
@@ -199,10 +203,24 @@ complete_proxy_pass(struct conf_build *b, struct server *server)
 	conf_build_resolve(b, name);
 }
 
+/* What the server calls itself: its first name that is one, or else what all its names end in. */
+static void
+complete_name(struct server *server)
+{
+	server->name = server->names[0] + 2;
+	for (const char **name = server->names; *name != NULL; name++) {
+		if ((*name)[0] != '*') {
+			server->name = *name;
+			return;
+		}
+	}
+}
+
 static int
 complete_server(struct conf_build *b, struct server *server)
 {
 	inherit(server, b->draft->mail, b->draft->server_seen[server->index]);
+	complete_name(server);
 	if (server->protocol == PROTOCOL_UNKNOWN)
 		server->protocol = derive_protocol(b->draft, server);
 	if (server->protocol == PROTOCOL_UNKNOWN) {
@@ -219,6 +237,8 @@ complete_server(struct conf_build *b, struct server *server)
 		    protocol_name(server->protocol));
 		return -1;
 	}
+	if (conf_tls_complete(b, server) == -1)
+		return -1;
 	share_source(b, server);
 	complete_proxy_pass(b, server);
 	return 0;

@@ -18,15 +18,40 @@
 #define MAX_MSEC ((uint64_t)10 * 365 * 86400 * 1000)
 #define MAX_BUFFER ((uint64_t)1 << 30)
 #define MAX_COUNT 1000000000
+#define MAX_DEPTH 100           /* of a chain of certificates */
 #define MAX_PROCESSES 256       /* of one kind; the board holds those of several generations */
 
 #define PROTOCOL_DIRECTIVES(upper, lower, known, its_auth, its_words, its_buffer, ...) \
-	{ #lower "_auth", IN_BOTH, 1, ANY_ARGS, &type_methods, OF_SERVER(protocols[PROTOCOL_##upper].methods), \
-	    .fallback = its_auth, .max = known }, \
+	{ #lower "_auth", IN_BOTH, 1, ANY_ARGS, &type_set, OF_SERVER(protocols[PROTOCOL_##upper].methods), \
+	    .fallback = its_auth, .max = known, .words = words_methods }, \
 	{ #lower "_capabilities", IN_BOTH, 1, ANY_ARGS, &type_words, \
 	    OF_SERVER(protocols[PROTOCOL_##upper].capabilities), .fallback = its_words }, \
 	{ #lower "_client_buffer", IN_BOTH, 1, 1, &type_size, OF_SERVER(protocols[PROTOCOL_##upper].client_buffer), \
 	    .fallback = its_buffer, .min = 1, .max = MAX_BUFFER },
+
+#define OF_TLS(side, member) .offset = offsetof(struct server, side.member)
+
+/* TLS has sides: clients, backends, an auth server. What all of them know, under the prefix of each: */
+#define TLS_DIRECTIVES(prefix, side, its_ciphers) \
+	{ prefix "_certificate", IN_BOTH, 1, 1, &type_files, OF_TLS(side, certificates) }, \
+	{ prefix "_certificate_key", IN_BOTH, 1, 1, &type_keys, OF_TLS(side, keys) }, \
+	{ prefix "_password_file", IN_BOTH, 1, 1, &type_file, OF_TLS(side, password_file) }, \
+	{ prefix "_protocols", IN_BOTH, 1, ANY_ARGS, &type_set, OF_TLS(side, protocols), \
+	    .fallback = "TLSv1.2 TLSv1.3", .words = words_ssl_protocols }, \
+	{ prefix "_ciphers", IN_BOTH, 1, 1, &type_text, OF_TLS(side, ciphers), .fallback = its_ciphers }, \
+	{ prefix "_conf_command", IN_BOTH, 2, 2, &type_commands, OF_TLS(side, commands) }, \
+	{ prefix "_verify_depth", IN_BOTH, 1, 1, &type_number, OF_TLS(side, verify_depth), .fallback = "1", \
+	    .max = MAX_DEPTH }, \
+	{ prefix "_trusted_certificate", IN_BOTH, 1, 1, &type_file, OF_TLS(side, trusted_certificate) }, \
+	{ prefix "_crl", IN_BOTH, 1, 1, &type_file, OF_TLS(side, crl) }
+
+/* And what those know where we are the client. */
+#define PEER_DIRECTIVES(prefix, side) \
+	TLS_DIRECTIVES(prefix, side, NULL), \
+	{ prefix "_verify", IN_BOTH, 1, 1, &type_peer_verify, OF_TLS(side, verify), .fallback = "on" }, \
+	{ prefix "_name", IN_BOTH, 1, 1, &type_text, OF_TLS(side, name) }, \
+	{ prefix "_server_name", IN_BOTH, 1, 1, &type_flag, OF_TLS(side, send_sni), .fallback = "on" }, \
+	{ prefix "_session_reuse", IN_BOTH, 1, 1, &type_flag, OF_TLS(side, session_reuse), .fallback = "on" }
 
 const struct directive directives[] = {
 	/* everywhere */
@@ -52,6 +77,8 @@ const struct directive directives[] = {
 	{ "debug_points", IN_MAIN, 1, 1, &type_debug_points, OF_CONF(debug_stop) },
 	{ "error_log", IN_MAIN, 1, ANY_ARGS, &type_error_log, OF_CONF(log) },
 	{ "auth_helper_path", IN_MAIN, 1, 1, &type_path, OF_CONF(helper_path), .fallback = POSTERN_HELPER_PATH },
+	{ "ssl_object_cache_inheritable", IN_MAIN, 1, 1, &type_flag, OF_CONF(ssl_object_cache_inheritable),
+	    .fallback = "on" },
 	{ "load_module", IN_MAIN, 1, 1, &type_skipped, NO_FIELD },
 	{ "lock_file", IN_MAIN, 1, 1, &type_skipped, NO_FIELD },
 	{ "pcre_jit", IN_MAIN, 1, 1, &type_skipped, NO_FIELD },
@@ -80,12 +107,32 @@ const struct directive directives[] = {
 	{ "server", IN_MAIL, 0, 0, NULL, .opens = IN_SERVER },
 	{ "listen", IN_SERVER, 1, ANY_ARGS, &type_listen, NO_FIELD },
 	{ "protocol", IN_SERVER, 1, 1, &type_protocol, OF_SERVER(protocol) },
-	{ "server_name", IN_BOTH, 1, 1, &type_server_name, OF_SERVER(name), .fallback = "" },
+	{ "server_name", IN_BOTH, 1, ANY_ARGS, &type_server_names, OF_SERVER(names), .fallback = "" },
 	{ "timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(timeout), .fallback = "60s", .min = 1, .max = MAX_MSEC },
 	{ "max_errors", IN_BOTH, 1, 1, &type_number, OF_SERVER(max_errors), .fallback = "5", .max = MAX_COUNT },
 	{ "max_commands", IN_BOTH, 1, 1, &type_number, OF_SERVER(max_commands), .fallback = "1000",
 	    .min = 1, .max = MAX_COUNT },
 	{ "error_log", IN_BOTH, 1, ANY_ARGS, &type_server_log, OF_SERVER(log) },
+
+	/* TLS towards clients */
+	{ "starttls", IN_BOTH, 1, 1, &type_choice, OF_SERVER(starttls), .fallback = "off", .words = words_starttls },
+	TLS_DIRECTIVES("ssl", tls, "HIGH:!aNULL:!MD5"),
+	{ "ssl_certificate_compression", IN_BOTH, 1, 1, &type_compression, OF_TLS(tls, certificate_compression),
+	    .fallback = "off" },
+	{ "ssl_dhparam", IN_BOTH, 1, 1, &type_file, OF_TLS(tls, dhparam) },
+	{ "ssl_ecdh_curve", IN_BOTH, 1, 1, &type_text, OF_TLS(tls, curves), .fallback = "auto" },
+	{ "ssl_prefer_server_ciphers", IN_BOTH, 1, 1, &type_flag, OF_TLS(tls, prefer_server_ciphers),
+	    .fallback = "off" },
+	{ "ssl_session_cache", IN_BOTH, 1, 2, &type_session_cache, OF_TLS(tls, cache), .fallback = "none" },
+	{ "ssl_session_tickets", IN_BOTH, 1, 1, &type_flag, OF_TLS(tls, tickets), .fallback = "on" },
+	{ "ssl_session_ticket_key", IN_BOTH, 1, 1, &type_files, OF_TLS(tls, ticket_keys) },
+	{ "ssl_session_timeout", IN_BOTH, 1, 1, &type_seconds, OF_TLS(tls, session_timeout_s), .fallback = "5m",
+	    .max = MAX_MSEC / 1000 },
+	{ "ssl_verify_client", IN_BOTH, 1, 1, &type_choice, OF_TLS(tls, verify), .fallback = "off",
+	    .words = words_verify_client },
+	{ "ssl_client_certificate", IN_BOTH, 1, 1, &type_file, OF_TLS(tls, client_certificate) },
+	{ "ssl_stapling_file", IN_BOTH, 1, 1, &type_file, OF_TLS(tls, stapling_file) },
+	{ "ssl_reject_handshake", IN_BOTH, 1, 1, &type_flag, OF_TLS(tls, reject_handshake), .fallback = "off" },
 
 	/* who is it */
 	{ "auth_http", IN_BOTH, 1, 1, &type_auth_http, OF_SERVER(source) },
@@ -96,6 +143,7 @@ const struct directive directives[] = {
 	{ "auth_http_header", IN_BOTH, 2, 2, &type_header, OF_SERVER(auth_http_headers) },
 	{ "auth_http_pass_client_cert", IN_BOTH, 1, 1, &type_flag, OF_SERVER(auth_http_pass_client_cert),
 	    .fallback = "off" },
+	PEER_DIRECTIVES("auth_http_ssl", auth_http_tls),
 	{ "auth_file", IN_BOTH, 1, 1, &type_auth_file, OF_SERVER(source) },
 	{ "auth_helpers", IN_BOTH, 1, 1, &type_processes, OF_SERVER(auth_helpers), .fallback = "auto",
 	    .min = 2, .max = MAX_PROCESSES },
@@ -113,6 +161,9 @@ const struct directive directives[] = {
 	    .fallback = "off" },
 	{ "proxy_smtp_auth", IN_BOTH, 1, 1, &type_flag, OF_SERVER(proxy_smtp_auth), .fallback = "off" },
 	{ "xclient", IN_BOTH, 1, 1, &type_flag, OF_SERVER(xclient), .fallback = "on" },
+
+	{ "proxy_ssl", IN_BOTH, 1, 1, &type_choice, OF_SERVER(proxy_ssl), .fallback = "off", .words = words_proxy_ssl },
+	PEER_DIRECTIVES("proxy_ssl", proxy_tls),
 
 	/* the protocols */
 	PROTOCOLS(PROTOCOL_DIRECTIVES)

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 struct conf_type;
+struct conf_word;
 
 /* The blocks; a row's `blocks` is a set of them. */
 enum conf_block {
@@ -39,6 +40,7 @@ struct directive {
 	const char *fallback;           /* the words of the default; NULL: the field starts as zeros */
 	uint64_t min, max;              /* of numbers, sizes and times; `max` is the set of words for word sets */
 	enum conf_block opens;          /* of a block: which one; else 0 */
+	const struct conf_word *words;  /* of choices and sets */
 };
 
 /* The rows, in the manual's order; a name of NULL ends them. */

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "common/num.h"
 #include "master/conf_build.h"
@@ -117,6 +116,21 @@ print_msec(const struct conf_printer *p, const struct directive *d, const void *
 const struct conf_type type_msec = { set_msec, print_msec, sizeof(uint64_t), false };
 
 static const char *
+set_seconds(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
+{
+	(void)b, (void)argc;
+	return num_parse_time(argv[0], false, d->max, field) == -1 ? "invalid value" : NULL;
+}
+
+static void
+print_seconds(const struct conf_printer *p, const struct directive *d, const void *field)
+{
+	conf_print_plain(p, d->name, "%" PRIu64 "s", *(const uint64_t *)field);
+}
+
+const struct conf_type type_seconds = { set_seconds, print_seconds, sizeof(uint64_t), false };
+
+static const char *
 set_short_msec(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
 {
 	uint64_t value = 0;
@@ -180,32 +194,6 @@ breaks_lines(const char *text)
 	return false;
 }
 
-/* Nobody said: the machine's name, lower-cased. */
-static const char *
-host_name(struct conf_build *b)
-{
-	char name[256] = "";
-
-	if (gethostname(name, sizeof(name) - 1) == -1 || name[0] == '\0')
-		strcpy(name, "localhost");
-	for (char *c = name; *c != '\0'; c++)
-		if (*c >= 'A' && *c <= 'Z')
-			*c = (char)(*c - 'A' + 'a');
-	return arena_strdup(b->arena, name);
-}
-
-static const char *
-set_server_name(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
-{
-	(void)d;
-	if (argc > 0 && breaks_lines(argv[0]))
-		return "value holds a control character";
-	*(const char **)field = argc > 0 && argv[0][0] != '\0' ? arena_strdup(b->arena, argv[0]) : host_name(b);
-	return NULL;
-}
-
-const struct conf_type type_server_name = { set_server_name, print_text, sizeof(const char *), false };
-
 static const char *
 set_words(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
 {
@@ -232,58 +220,6 @@ print_words(const struct conf_printer *p, const struct directive *d, const void 
 }
 
 const struct conf_type type_words = { set_words, print_words, sizeof(const char **), true };
-
-static const struct {
-	const char *word;
-	unsigned method;
-} methods[] = {
-	{ "plain", METHOD_PLAIN }, { "login", METHOD_LOGIN }, { "apop", METHOD_APOP },
-	{ "cram-md5", METHOD_CRAM_MD5 }, { "external", METHOD_EXTERNAL }, { "none", METHOD_NONE },
-};
-#define METHODS (sizeof(methods) / sizeof(methods[0]))
-
-static unsigned
-method_of(const char *word, unsigned known)
-{
-	for (size_t i = 0; i < METHODS; i++)
-		if ((methods[i].method & known) != 0 && strcmp(word, methods[i].word) == 0)
-			return methods[i].method;
-	return 0;
-}
-
-static const char *
-set_methods(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
-{
-	unsigned *set = field;
-
-	for (size_t i = 0; i < argc; i++) {
-		unsigned method = method_of(argv[i], (unsigned)d->max);
-
-		if (method == 0) {
-			conf_say(LOG_EMERG, &b->place, "invalid value \"%s\"", argv[i]);
-			return CONF_SAID;
-		}
-		if ((*set & method) != 0)
-			conf_say(LOG_WARN, &b->place, "duplicate value \"%s\"", argv[i]);
-		*set |= method;
-	}
-	return NULL;
-}
-
-static void
-print_methods(const struct conf_printer *p, const struct directive *d, const void *field)
-{
-	const char *words[METHODS + 1];
-	size_t count = 0;
-
-	for (size_t i = 0; i < METHODS; i++)
-		if ((methods[i].method & *(const unsigned *)field) != 0)
-			words[count++] = methods[i].word;
-	words[count] = NULL;
-	conf_print_list(p, d->name, words);
-}
-
-const struct conf_type type_methods = { set_methods, print_methods, sizeof(unsigned), true };
 
 static void
 print_nothing(const struct conf_printer *p, const struct directive *d, const void *field)

@@ -32,8 +32,21 @@ extern const char CONF_SAID[];
 
 /* Anybody's (conf_type.c). */
 extern const struct conf_type type_flag, type_number, type_size, type_msec, type_short_msec, type_path;
-extern const struct conf_type type_server_name, type_words, type_methods;
+extern const struct conf_type type_seconds, type_words;
 extern const struct conf_type type_flag_ignored, type_msec_ignored, type_skipped;
+
+/*
+ * One of the row's words, or a set of them (conf_type_word.c). The fields are enums, which
+ * are unsigned, or unsigned. With a row's `max` only the words are there that it has.
+ */
+struct conf_word {
+	const char *text;
+	unsigned value;         /* a bit, where they form sets */
+};
+
+extern const struct conf_type type_choice, type_set;
+extern const struct conf_word words_methods[], words_ssl_protocols[], words_starttls[], words_proxy_ssl[];
+extern const struct conf_word words_verify_client[];
 
 /* Of the main block and events (conf_type_main.c). */
 extern const struct conf_type type_user, type_processes, type_affinity, type_priority, type_limit, type_limit_size;
@@ -43,7 +56,11 @@ extern const struct conf_type type_environment, type_text, type_debug_points, ty
 extern const struct conf_type type_error_log, type_server_log;
 
 /* Of mail and server (conf_type_mail.c). */
-extern const struct conf_type type_protocol, type_auth_http, type_auth_file, type_header, type_proxy_pass, type_proxy;
+extern const struct conf_type type_protocol, type_server_names, type_auth_http, type_auth_file, type_header, type_proxy_pass, type_proxy;
+
+/* Of TLS, on either side (conf_type_tls.c). */
+extern const struct conf_type type_file, type_files, type_keys, type_commands, type_peer_verify, type_session_cache;
+extern const struct conf_type type_compression;
 
 /* listen (conf_type_listen.c). */
 extern const struct conf_type type_listen;

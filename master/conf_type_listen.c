@@ -35,6 +35,14 @@ set_bind(struct draft_listen *l, const char *value)
 }
 
 static bool
+set_ssl(struct draft_listen *l, const char *value)
+{
+	(void)value;
+	l->ssl = true;
+	return true;
+}
+
+static bool
 set_backlog(struct draft_listen *l, const char *value)
 {
 	unsigned backlog;
@@ -163,6 +171,7 @@ set_group(struct draft_listen *l, const char *value)
 }
 
 static const struct parameter parameters[] = {
+	{ "ssl", set_ssl, false, ANYWHERE, "invalid parameter" },
 	{ "bind", set_bind, true, ANYWHERE, "invalid parameter" },
 	{ "backlog=", set_backlog, true, ANYWHERE, "invalid backlog" },
 	{ "rcvbuf=", set_rcvbuf, true, ANYWHERE, "invalid rcvbuf" },
@@ -311,14 +320,12 @@ keepalive_text(struct arena *arena, const struct sock_options *o)
 	    o->keepalive_idle_s, o->keepalive_interval_s, o->keepalive_count);
 }
 
-/* The parameters that differ from the defaults; naming one with its default would imply `bind`. */
-static void
-print_one(const struct conf_printer *p, const struct directive *d, const struct conf_listen *l, struct arena *arena)
+/* The parameters of the socket that differ from the defaults; naming one with its default would imply `bind`. */
+static const char **
+add_options(const struct conf_listen *l, struct arena *arena, const char **words)
 {
 	const struct sock_options *o = &l->options;
-	const char **words = NULL;
 
-	arena_append(arena, &words, l->text);
 	if (l->own_socket)
 		arena_append(arena, &words, "bind");
 	if (o->backlog != DEFAULT_BACKLOG)
@@ -339,7 +346,21 @@ print_one(const struct conf_printer *p, const struct directive *d, const struct 
 		arena_append(arena, &words, arena_printf(arena, "owner=%d", o->uid));
 	if (o->gid != -1)
 		arena_append(arena, &words, arena_printf(arena, "group=%d", o->gid));
-	conf_print_list(p, d->name, words);
+	return words;
+}
+
+/* Of the servers that share it, the first says what the socket is. */
+static void
+print_one(const struct conf_printer *p, const struct directive *d, const struct conf_listen *l, bool first)
+{
+	struct arena *arena = arena_new();
+	const char **words = NULL;
+
+	arena_append(arena, &words, l->text);
+	if (l->ssl)
+		arena_append(arena, &words, "ssl");
+	conf_print_list(p, d->name, first ? add_options(l, arena, words) : words);
+	arena_free(&arena);
 }
 
 static void
@@ -348,13 +369,11 @@ print_listen(const struct conf_printer *p, const struct directive *d, const void
 	const struct server *server = field;
 
 	for (size_t i = 0; i < p->conf->listen_count; i++) {
-		struct arena *arena;
+		const struct conf_listen *l = p->conf->listens[i];
 
-		if (p->conf->listens[i]->server != server)
-			continue;
-		arena = arena_new();
-		print_one(p, d, p->conf->listens[i], arena);
-		arena_free(&arena);
+		for (struct server **s = l->servers; *s != NULL; s++)
+			if (*s == server)
+				print_one(p, d, l, s == l->servers);
 	}
 }
 

@@ -1,4 +1,6 @@
+#include <ctype.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/mem.h"
 #include "master/conf_build.h"
@@ -8,6 +10,7 @@
 #include "master/conf_type.h"
 
 #define HTTP_PORT 80
+#define HTTPS_PORT 443
 
 static const char *
 set_protocol(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
@@ -30,6 +33,61 @@ print_protocol(const struct conf_printer *p, const struct directive *d, const vo
 }
 
 const struct conf_type type_protocol = { set_protocol, print_protocol, sizeof(enum protocol), true };
+
+/* Nobody said: the machine's name. */
+static const char *
+host_name(char room[256])
+{
+	memset(room, 0, 256);
+	if (gethostname(room, 255) == -1 || room[0] == '\0')
+		strcpy(room, "localhost");
+	return room;
+}
+
+/* A name is sent to peers as it is; "*." and the rest stands for the names that end so. */
+static const char *
+judge_name(struct conf_build *b, const char *name)
+{
+	const char *rest = strncmp(name, "*.", 2) == 0 ? name + 2 : name;
+
+	for (const char *c = name; *c != '\0'; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return "value holds a control character";
+	if (strpbrk(rest, "* ") == NULL && rest[0] != '.' && rest[0] != '~' && rest[0] != '\0')
+		return NULL;
+	conf_say(LOG_EMERG, &b->place, "invalid server name or wildcard \"%s\"", name);
+	return CONF_SAID;
+}
+
+static const char *
+set_server_names(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
+{
+	static const char *const nobody[] = { "" };
+	char room[256];
+
+	(void)d;
+	if (argc == 0)
+		argv = nobody;
+	for (size_t i = 0; i < argc + (argc == 0); i++) {
+		char *name = arena_strdup(b->arena, argv[i][0] != '\0' ? argv[i] : host_name(room));
+		const char *why = judge_name(b, name);
+
+		if (why != NULL)
+			return why;
+		for (char *c = name; *c != '\0'; c++)
+			*c = (char)tolower((unsigned char)*c);
+		arena_append(b->arena, field, name);
+	}
+	return NULL;
+}
+
+static void
+print_server_names(const struct conf_printer *p, const struct directive *d, const void *field)
+{
+	type_words.print(p, d, field);
+}
+
+const struct conf_type type_server_names = { set_server_names, print_server_names, sizeof(const char **), false };
 
 /* Blocks have one source: the last auth_http of several, but never two kinds. */
 static const char *
@@ -74,33 +132,43 @@ host_header(struct conf_build *b, const char *address)
 	    address);
 }
 
+/* Reads what stands behind the scheme. */
+static const char *
+read_url(struct conf_build *b, const struct directive *d, struct conf_source *source, const char *url)
+{
+	const char *uri = url + address_len(url);
+	const char *address = arena_printf(b->arena, "%.*s", (int)(uri - url), url);
+
+	source->name = conf_build_name(b, d->name, url, address, source->https ? HTTPS_PORT : HTTP_PORT);
+	if (source->name == NULL)
+		return CONF_SAID;
+	conf_build_resolve(b, source->name);
+	uri += strncmp(url, "unix:", 5) == 0 && *uri == ':';
+	source->uri = arena_printf(b->arena, "%s%s", *uri == '/' ? "" : "/", uri);
+	source->host = host_header(b, address);
+	source->label = arena_printf(b->arena, "%s%s", source->https ? "https://" : "", url);
+	source->key = arena_printf(b->arena, "http%s %s %s", source->https ? "s" : "", address, source->uri);
+	return NULL;
+}
+
 static const char *
 set_auth_http(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
 {
-	const char *url = strncmp(argv[0], "http://", 7) == 0 ? argv[0] + 7 : argv[0], *uri, *address, *why;
-	struct conf_source *source, **sourcep = field;
-	bool is_unix = strncmp(url, "unix:", 5) == 0;
+	struct conf_source **sourcep = field;
+	const char *url = argv[0], *why;
+	bool https = strncmp(url, "https://", 8) == 0;
 
 	(void)argc;
 	if ((why = new_source(b, sourcep, SOURCE_HTTP)) != NULL)
 		return why;
-	if (strncmp(url, "https://", 8) == 0)
-		return "knows no \"https://\"";
+	if (https || strncmp(url, "http://", 7) == 0)
+		url = strstr(url, "//") + 2;
+	if (https && strncmp(url, "unix:", 5) == 0)
+		return "knows no \"https://\" on UNIX sockets";
 	if (!is_uri(url))
 		return "value holds a blank or a control character";
-	source = *sourcep;
-	uri = url + address_len(url);
-	address = arena_printf(b->arena, "%.*s", (int)(uri - url), url);
-	source->name = conf_build_name(b, d->name, url, address, HTTP_PORT);
-	if (source->name == NULL)
-		return CONF_SAID;
-	conf_build_resolve(b, source->name);
-	uri += is_unix && *uri == ':';
-	source->uri = arena_printf(b->arena, "%s%s", *uri == '/' ? "" : "/", uri);
-	source->host = host_header(b, address);
-	source->label = arena_strdup(b->arena, url);
-	source->key = arena_printf(b->arena, "http %s %s", address, source->uri);
-	return NULL;
+	(*sourcep)->https = https;
+	return read_url(b, d, *sourcep, url);
 }
 
 static void

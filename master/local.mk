@@ -13,10 +13,11 @@ libmaster_a_SOURCES += \
 	master/conf_translate.h master/conf_translate.c \
 	master/conf_table.h master/conf_table.c \
 	master/conf_type.h master/conf_type.c master/conf_type_main.c master/conf_type_log.c \
-	master/conf_type_mail.c master/conf_type_listen.c \
+	master/conf_type_word.c master/conf_type_mail.c master/conf_type_listen.c master/conf_type_tls.c \
 	master/conf_print.h master/conf_print.c \
 	master/conf_build.h master/conf_build.c \
 	master/conf_say.h master/conf_say.c \
+	master/conf_tls.h master/conf_tls.c \
 	master/conf_merge.h master/conf_merge.c \
 	master/conf_load.h master/conf_load.c \
 	master/conf_listens.h master/conf_listens.c \

@@ -42,7 +42,8 @@ test_unit_master_SOURCES += test/unit/capture.h test/unit/capture.c \
 	test/unit/test_options.c test/unit/test_pidfile.c test/unit/test_names.c \
 	test/unit/test_logfile.c test/unit/test_listener.c test/unit/test_spawn.c
 test_unit_master_SOURCES += test/unit/confbox.h test/unit/confbox.c test/unit/test_conf_translate.c \
-	test/unit/test_conf_complaints.c test/unit/test_conf_load.c test/unit/test_conf_check.c test/unit/test_conf_dump.c
+	test/unit/test_conf_complaints.c test/unit/test_conf_load.c test/unit/test_conf_check.c \
+	test/unit/test_conf_dump.c test/unit/test_conf_tls.c
 test_unit_master_LDADD = libmaster.a libcommon.a $(CHECK_LIBS) $(CONFUSE_LIBS) $(OPENSSL_LIBS)
 
 test_unit_net_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_NET

@@ -65,6 +65,7 @@
 	SUITE(conf_load) \
 	SUITE(conf_check) \
 	SUITE(conf_dump) \
+	SUITE(conf_tls) \
 	SUITE(feed) \
 	SUITE(options) \
 	SUITE(pidfile) \

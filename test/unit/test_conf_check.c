@@ -132,6 +132,83 @@ START_TEST(two_servers_cannot_have_one_address)
 }
 END_TEST
 
+/* Behind the listens of two servers, on lines 4 and 5: what is wrong with that, or NULL. */
+static const struct {
+	const char *first, *second, *why;
+} pairs[] = {
+	{ "listen 993 ssl;", "listen 993 ssl;", NULL },
+	{ "listen 143; starttls on;", "listen 143; starttls only;", NULL },
+	{ "listen 993 ssl rcvbuf=4k;", "listen 993 ssl;", NULL },
+	{ "listen 993 ssl;", "listen 993 ssl bind;", NULL },
+	{ "listen unix:/s ssl;", "listen unix:/s ssl; protocol imap;", NULL },
+	{ "listen unix:/s ssl mode=0600;", "listen unix:/s ssl; protocol imap;", NULL },
+	{ "listen 993 ssl; server_name x.test;", "listen 993 ssl; server_name *.x.test;", NULL },
+	{ "listen 993 ssl; server_name x.test y.test;", "listen 993 ssl; server_name z.test Y.test;", "" },
+	{ "listen 993 ssl; server_name *.test;", "listen 993 ssl; server_name *.test;", "" },
+	{ "listen 143;", "listen 143;", "" },
+	{ "listen 143;", "listen 143; starttls on;", ", with and without \"starttls\"" },
+	{ "listen 993 ssl;", "listen 993; starttls on;", ", with and without \"ssl\"" },
+	{ "listen 993 ssl;", "listen 993 ssl; protocol pop3;", ", with different protocols" },
+	{ "listen 993 ssl rcvbuf=4k;", "listen 993 ssl rcvbuf=4k;", ", with parameters of the socket in both places" },
+	{ "listen 993 ssl;", "listen 993 ssl; listen 993 ssl;", "" },
+};
+
+START_TEST(servers_with_tls_and_different_names_may_share_an_address)
+{
+	struct confbox box;
+	char *text = mem_printf("auth_http 127.0.0.1; ssl_certificate c; ssl_certificate_key k;\n"
+	    "server { protocol imap; %s %s }\nserver { protocol imap; %s %s }",
+	    strstr(pairs[_i].first, "server_name") != NULL ? "" : "server_name a.test;", pairs[_i].first,
+	    strstr(pairs[_i].second, "server_name") != NULL ? "" : "server_name b.test;", pairs[_i].second);
+	struct conf *conf;
+
+	confbox_open(&box);
+	conf = confbox_mail(&box, text);
+	ck_assert_msg((conf != NULL) == (pairs[_i].why == NULL), "%s", box.said);
+	if (conf == NULL) {
+		ck_assert_ptr_nonnull(strstr(box.said, " address and port pair"));
+		ck_assert_ptr_nonnull(strstr(box.said, pairs[_i].why[0] == '\0' ? "pair in n.conf:5\n" : pairs[_i].why));
+	} else {
+		ck_assert_uint_eq(conf->listen_count, 1);
+		ck_assert_ptr_eq(conf->listens[0]->server, conf->servers[0]);
+		ck_assert_ptr_eq(conf->listens[0]->servers[0], conf->servers[0]);
+		ck_assert_ptr_eq(conf->listens[0]->servers[1], conf->servers[1]);
+		ck_assert_ptr_null(conf->listens[0]->servers[2]);
+	}
+	conf_free(&conf);
+	confbox_close(&box);
+	mem_free(text);
+}
+END_TEST
+
+START_TEST(a_shared_address_keeps_its_place_and_the_parameters_of_any_server)
+{
+	struct confbox box;
+	struct conf *conf;
+
+	confbox_open(&box);
+	conf = confbox_mail(&box, "auth_http 127.0.0.1; ssl_certificate c; ssl_certificate_key k;\n"
+	    "server { server_name a; listen 127.0.0.1:993 ssl; listen 143; }\n"
+	    "server { server_name b; listen 127.0.0.2:993 ssl; listen 127.0.0.1:993 ssl backlog=9; listen 993 ssl; }\n"
+	    "server { server_name c; listen 993 ssl; listen 127.0.0.2:993 ssl; }");
+	ck_assert_msg(conf != NULL, "%s", box.said);
+	ck_assert_uint_eq(conf->listen_count, 4);
+	ck_assert_ptr_null(conf->listens[4]);
+	ck_assert_str_eq(conf->listens[0]->text, "127.0.0.1:993");
+	ck_assert(conf->listens[0]->ssl && conf->listens[0]->own_socket && conf->listens[0]->wildcard == NULL);
+	ck_assert_int_eq(conf->listens[0]->options.backlog, 9);
+	ck_assert_str_eq(conf->listens[1]->text, "0.0.0.0:143");
+	ck_assert(!conf->listens[1]->ssl);
+	ck_assert_str_eq(conf->listens[2]->text, "127.0.0.2:993");
+	ck_assert_ptr_eq(conf->listens[2]->wildcard, conf->listens[3]);
+	ck_assert_ptr_eq(conf->listens[2]->servers[1], conf->servers[2]);
+	ck_assert(conf->listens[3]->shared);
+	ck_assert_ptr_eq(conf->listens[3]->servers[0], conf->servers[1]);
+	conf_free(&conf);
+	confbox_close(&box);
+}
+END_TEST
+
 Suite *
 conf_check_suite(void)
 {
@@ -142,6 +219,9 @@ conf_check_suite(void)
 	tcase_add_test(tcase, a_plain_listen_has_the_defaults);
 	tcase_add_test(tcase, parameters_say_what_the_socket_is);
 	tcase_add_test(tcase, two_servers_cannot_have_one_address);
+	tcase_add_loop_test(tcase, servers_with_tls_and_different_names_may_share_an_address, 0,
+	    sizeof(pairs) / sizeof(pairs[0]));
+	tcase_add_test(tcase, a_shared_address_keeps_its_place_and_the_parameters_of_any_server);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

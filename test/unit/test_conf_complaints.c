@@ -6,6 +6,7 @@
 #include "test/unit/confbox.h"
 #include "test/unit/unit.h"
 
+#include <openssl/ssl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -223,7 +224,8 @@ static const struct {
 	{ "127.0.0.1:143 so_keepalive=0:0:0", "invalid so_keepalive value: \"0:0:0\"" },
 	{ "127.0.0.1:143 so_keepalive=", "invalid so_keepalive value: \"\"" },
 	{ "127.0.0.1:143 proxy_protocol", "invalid parameter \"proxy_protocol\"" },
-	{ "127.0.0.1:143 ssl", "invalid parameter \"ssl\"" },
+	{ "127.0.0.1:143 ssl", "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive" },
+	{ "127.0.0.1:143 ssl=on", "invalid parameter \"ssl=on\"" },
 	{ "127.0.0.1:143 backlog=", "invalid backlog \"backlog=\"" },
 	{ "143; listen 143", "duplicate \"0.0.0.0:143\" address and port pair" },
 	{ "143; listen *:143", "duplicate \"0.0.0.0:143\" address and port pair" },
@@ -263,13 +265,14 @@ static const struct {
 	{ "timeout 1 2;", "invalid number of arguments in \"timeout\" directive" },
 	{ "max_errors x;", "\"max_errors\" directive invalid number" },
 	{ "max_errors -1;", "\"max_errors\" directive invalid number" },
-	{ "server_name a b;", "invalid number of arguments in \"server_name\" directive" },
+	{ "server_name;", "invalid number of arguments in \"server_name\" directive" },
 	{ "server_name a;server_name b;", "\"server_name\" directive is duplicate" },
 	{ "protocol IMAP;", "unknown protocol \"IMAP\"" },
 	{ "auth_http a b;", "invalid number of arguments in \"auth_http\" directive" },
 	{ "auth_http \"\";", "no host in auth_http \"\"" },
 	{ "auth_http http://;", "no host in auth_http \"\"" },
-	{ "auth_http https://127.0.0.1/;", "\"auth_http\" directive knows no \"https://\"" },
+	{ "auth_http https://;", "no host in auth_http \"\"" },
+	{ "auth_http https://unix:/s;", "\"auth_http\" directive knows no \"https://\" on UNIX sockets" },
 	{ "auth_http 127.0.0.1:x;", "invalid port in auth_http \"127.0.0.1:x\"" },
 	{ "auth_http 127.0.0.1:99999/;", "invalid port in auth_http \"127.0.0.1:99999/\"" },
 	{ "auth_http :80/;", "no host in auth_http \":80/\"" },
@@ -329,6 +332,68 @@ static const struct {
 	{ "proxy_pass a;proxy_pass b;", "\"proxy_pass\" directive is duplicate" },
 	{ "proxy_pass a:b;", "invalid port in upstream \"a:b\"" },
 	{ "proxy_pass nowhere.test;", "host not found in upstream \"nowhere.test\"" },
+	{ "server_name *;", "invalid server name or wildcard \"*\"" },
+	{ "server_name a *.;", "invalid server name or wildcard \"*.\"" },
+	{ "server_name mail.*;", "invalid server name or wildcard \"mail.*\"" },
+	{ "server_name .a.test;", "invalid server name or wildcard \".a.test\"" },
+	{ "server_name ~^a;", "invalid server name or wildcard \"~^a\"" },
+	{ "server_name 'a b';", "invalid server name or wildcard \"a b\"" },
+	{ "ssl on;", "unknown directive \"ssl\"" },
+	{ "starttls x;", "invalid value \"x\"" },
+	{ "starttls on off;", "invalid number of arguments in \"starttls\" directive" },
+	{ "starttls ON;", "no \"ssl_certificate\" is defined for the \"starttls\" directive" },
+	{ "starttls only;", "no \"ssl_certificate\" is defined for the \"starttls\" directive" },
+	{ "starttls on; ssl_certificate /c;", "no \"ssl_certificate_key\" is defined for the \"starttls\" directive" },
+	{ "starttls on; ssl_certificate /c; ssl_certificate /d; ssl_certificate_key /k;",
+	    "no \"ssl_certificate_key\" is defined for certificate \"/d\" and the \"starttls\" directive" },
+	{ "starttls on; ssl_certificate /c; ssl_certificate_key /k; ssl_verify_client on;",
+	    "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client" },
+	{ "starttls on; ssl_certificate /c; ssl_certificate_key /k; ssl_verify_client optional;",
+	    "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client" },
+	{ "starttls on; ssl_reject_handshake on; ssl_certificate /c;",
+	    "no \"ssl_certificate_key\" is defined for the \"starttls\" directive" },
+	{ "ssl_certificate '';", "\"ssl_certificate\" directive value must not be empty" },
+	{ "ssl_certificate a b;", "invalid number of arguments in \"ssl_certificate\" directive" },
+	{ "ssl_certificate_key engine:a:b;",
+	    "\"ssl_certificate_key\" directive knows no \"engine:\": name a provider's key by \"store:\"" },
+	{ "ssl_password_file a; ssl_password_file b;", "\"ssl_password_file\" directive is duplicate" },
+	{ "ssl_ciphers a; ssl_ciphers b;", "\"ssl_ciphers\" directive is duplicate" },
+	{ "ssl_protocols;", "invalid number of arguments in \"ssl_protocols\" directive" },
+	{ "ssl_protocols TLSv1.2 TLSv1.4;", "invalid value \"TLSv1.4\"" },
+	{ "ssl_prefer_server_ciphers x;",
+	    "invalid value \"x\" in \"ssl_prefer_server_ciphers\" directive, it must be \"on\" or \"off\"" },
+	{ "ssl_session_cache x;", "invalid session cache \"x\"" },
+	{ "ssl_session_cache builtin:;", "invalid session cache \"builtin:\"" },
+	{ "ssl_session_cache builtin:0;", "invalid session cache \"builtin:0\"" },
+	{ "ssl_session_cache builtin:x;", "invalid session cache \"builtin:x\"" },
+	{ "ssl_session_cache builtinx;", "invalid session cache \"builtinx\"" },
+	{ "ssl_session_cache shared:;", "invalid session cache \"shared:\"" },
+	{ "ssl_session_cache shared:a;", "invalid session cache \"shared:a\"" },
+	{ "ssl_session_cache shared::1m;", "invalid session cache \"shared::1m\"" },
+	{ "ssl_session_cache shared:a:x;", "invalid session cache \"shared:a:x\"" },
+	{ "ssl_session_cache shared:a:1k;", "session cache \"shared:a:1k\" is too small" },
+	{ "ssl_session_cache builtin shared:a:1m off;",
+	    "invalid number of arguments in \"ssl_session_cache\" directive" },
+	{ "ssl_session_cache shared:a:1m shared:a:2m;",
+	    "the size 2097152 of shared memory zone \"a\" conflicts with already declared size 1048576" },
+	{ "ssl_session_timeout x;", "\"ssl_session_timeout\" directive invalid value" },
+	{ "ssl_session_timeout 1ms;", "\"ssl_session_timeout\" directive invalid value" },
+	{ "ssl_verify_client x;", "invalid value \"x\"" },
+	{ "ssl_verify_depth x;", "\"ssl_verify_depth\" directive invalid number" },
+	{ "ssl_conf_command a;", "invalid number of arguments in \"ssl_conf_command\" directive" },
+	{ "proxy_ssl x;", "invalid value \"x\"" },
+	{ "proxy_ssl_verify optional;",
+	    "invalid value \"optional\" in \"proxy_ssl_verify\" directive, it must be \"on\" or \"off\"" },
+	{ "proxy_ssl_certificate /c;", "no \"proxy_ssl_certificate_key\" is defined for certificate \"/c\"" },
+	{ "proxy_ssl_name '';", "\"proxy_ssl_name\" directive value must not be empty" },
+	{ "proxy_ssl_session_cache off;", "unknown directive \"proxy_ssl_session_cache\"" },
+	{ "auth_http_ssl_certificate /c;",
+	    "no \"auth_http_ssl_certificate_key\" is defined for certificate \"/c\"" },
+	{ "auth_http_ssl_protocols SSLv4;", "invalid value \"SSLv4\"" },
+#ifndef SSL_OP_NO_TX_CERTIFICATE_COMPRESSION
+	{ "ssl_certificate_compression on;",
+	    "\"ssl_certificate_compression\" directive cannot be on: this OpenSSL does not compress certificates" },
+#endif
 };
 
 /* Loading `text` must fail with this one line. */
@@ -440,6 +505,12 @@ static const struct {
 	{ "\ninclude /dev/null;", "[emerg] read() \"/dev/null\" failed (22: Invalid argument) in n.conf:2\n" },
 	{ SERVER "imap_auth plain plain; }}", "[warn] duplicate value \"plain\" in n.conf:2\n" },
 	{ SERVER "imap_auth plain;\nimap_auth plain; }}", "[warn] duplicate value \"plain\" in n.conf:3\n" },
+	{ SERVER "ssl_protocols TLSv1.2;\nssl_protocols tlsv1.2; }}", "[warn] duplicate value \"tlsv1.2\" in n.conf:3\n" },
+	{ SERVER "ssl_certificate nothing; ssl_verify_client on; starttls off; }}", "" },
+	{ "events{}\nmail{auth_http 127.0.0.1;\nstarttls on;\nserver{listen 127.0.0.1:143;}}",
+	    "[emerg] no \"ssl_certificate\" is defined for the \"starttls\" directive in n.conf:3\n" },
+	{ "events{}\nmail{auth_http 127.0.0.1; starttls on;\nserver{\nlisten 127.0.0.1:143;\nlisten 993 ssl;}}",
+	    "[emerg] no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive in n.conf:5\n" },
 	{ SERVER "proxy off; }}", "[warn] \"proxy off\" does nothing in n.conf:2\n" },
 	{ SERVER "proxy on; }}", "" },
 	{ SERVER "}}\nhttp { server { location ~ \"a{2}\" { x; } } }\nlock_file x;load_module y;",
@@ -507,9 +578,12 @@ START_TEST(clear_text_is_warned_of_when_asked_and_only_where_strangers_are)
 	confbox_open(&box);
 	box.request.test = true;
 	conf = confbox_mail(&box, "auth_http 127.0.0.1;\nserver{listen 127.0.0.5:143; listen [::1]:143;\n"
-	    "listen 143; listen [::]:143; listen unix:/x;}\nserver{listen 192.0.2.1:25; smtp_auth none;}");
+	    "listen 143; listen [::]:143; listen unix:/x;}\nserver{listen 192.0.2.1:25; smtp_auth none;}\n"
+	    "ssl_certificate c; ssl_certificate_key k;\nserver{listen 993 ssl; server_name a;}\n"
+	    "server{listen 110; starttls only; server_name a;}\nserver{listen 587; starttls on; server_name a;}");
 	ck_assert_str_eq(box.said, "[warn] clients log in without encryption on 0.0.0.0:143 in n.conf:5\n"
-	    "[warn] clients log in without encryption on [::]:143 in n.conf:5\n");
+	    "[warn] clients log in without encryption on [::]:143 in n.conf:5\n"
+	    "[warn] clients log in without encryption on 0.0.0.0:587 in n.conf:10\n");
 	conf_free(&conf);
 	confbox_close(&box);
 }
