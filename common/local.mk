@@ -21,3 +21,9 @@ libcommon_a_SOURCES += common/proc.h common/proc.c
 libcommon_a_SOURCES += common/memfd.h common/memfd.c common/board.h common/board.c
 libcommon_a_SOURCES += common/siphash.h common/siphash.c \
 	common/zone.h common/zone_parts.h common/zone.c common/zone_lock.c common/zone_hold.c
+libcommon_a_SOURCES += \
+	common/tlserror.h common/tlserror.c common/tlskept.h common/tlskept.c \
+	common/tlscert.h common/tlscert.c common/tlstrust.h common/tlstrust.c \
+	common/tlsticket.h common/tlsticket.c common/tlscache.h common/tlscache.c \
+	common/tlsstaple.h common/tlsstaple.c \
+	common/tlsctx.h common/tlsctx_parts.h common/tlsctx.c common/tlsbase.c common/tlspool.c

@@ -91,6 +91,9 @@ void tlsctx_release(struct tlsctx **contextp);
 /* The certificates of a context in the order of the configuration, and NULL behind the last. */
 const struct tlscert *tlsctx_certificate(const struct tlsctx *context, size_t index);
 
+/* When its OCSP response ends; 0: it has none, or one without an end. */
+time_t tlsctx_staple_expiry(const struct tlsctx *context);
+
 /* Ticket keys of our own: new ones after this many seconds, by this function. */
 unsigned tlspool_ticket_period(const struct tlspool *pool);
 void tlspool_rotate_tickets(struct tlspool *pool);
