@@ -24,11 +24,12 @@ waiting_client(const struct facts *facts)
 
 /* Whatever a backend answers, the login ends the same wherever its answers are cut. */
 static void
-try_login(const struct scene *scene, const char *user, const char *pass, const char *answers, size_t len)
+try_login(const struct scene *scene, const char *user, const char *pass, bool starttls, const char *answers, size_t len)
 {
 	struct client *client = waiting_client(&scene->facts);
 	struct credentials credentials = { .method = METHOD_PLAIN, .user = mem_strdup(user), .pass = mem_strdup(pass) };
-	struct login_task task = { .facts = &scene->facts, .client = client, .credentials = &credentials };
+	struct login_task task = { .facts = &scene->facts, .client = client, .credentials = &credentials,
+		.starttls = starttls };
 	char *whole = dialogue_login(&task, &proto_imap, answers, len, len);
 
 	for (size_t cut = 0; cut < len; cut += 1 + len / 8) {
@@ -49,7 +50,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	scene_init(&scene, PROTOCOL_IMAP, METHOD_PLAIN, NULL);
 	scene.server.proxy_buffer = 256;
-	try_login(&scene, "alice", "secret", (const char *)data, size);
-	try_login(&scene, "caf\xc3\xa9", "\xff{}", (const char *)data, size);
+	try_login(&scene, "alice", "secret", false, (const char *)data, size);
+	try_login(&scene, "caf\xc3\xa9", "\xff{}", false, (const char *)data, size);
+	try_login(&scene, "caf\xc3\xa9", "\xff{}", true, (const char *)data, size);
 	return 0;
 }

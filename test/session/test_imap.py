@@ -24,7 +24,7 @@ SERVERS = {
 SAID_AND_HEARD = [
     # capabilities: as configured, then mechanisms, SASL-IR once and last
     ("", b"a CAPABILITY\r\n", b"* CAPABILITY IMAP4 IMAP4rev1 UIDPLUS AUTH=PLAIN SASL-IR\r\na OK completed\r\n"),
-    ("all", b"a capability\n", b"* CAPABILITY IMAP4rev1 IDLE AUTH=PLAIN AUTH=LOGIN AUTH=CRAM-MD5 AUTH=EXTERNAL SASL-IR\r\n"
+    ("all", b"a capability\n", b"* CAPABILITY IMAP4rev1 IDLE AUTH=PLAIN AUTH=LOGIN AUTH=CRAM-MD5 SASL-IR\r\n"
      b"a OK completed\r\n"),
     ("cram", b"a CAPABILITY\r\n", b"* CAPABILITY IMAP4 IMAP4rev1 UIDPLUS AUTH=CRAM-MD5 SASL-IR\r\na OK completed\r\n"),
     # every character that RFC 9051 gives to tags, and no other
@@ -76,10 +76,10 @@ SAID_AND_HEARD = [
      b"a " + INVALID + b"b " + INVALID + b"c " + INVALID),
     # cancelling, in each step
     ("all", b"a AUTHENTICATE PLAIN\r\n*\r\nb AUTHENTICATE LOGIN\r\n*\r\nc AUTHENTICATE LOGIN\r\n" + b64(b"joe") + b"\r\n*\r\n"
-     b"d AUTHENTICATE EXTERNAL\r\n*\r\ne NOOP\r\n",
+     b"e NOOP\r\n",
      b"+ \r\na BAD authentication cancelled\r\n+ VXNlcm5hbWU6\r\nb BAD authentication cancelled\r\n"
      b"+ VXNlcm5hbWU6\r\n+ UGFzc3dvcmQ6\r\nc BAD authentication cancelled\r\n"
-     b"+ VXNlcm5hbWU6\r\nd BAD authentication cancelled\r\ne OK completed\r\n"),
+     b"e OK completed\r\n"),
     # base64 that is none: alphabet, padding, what follows the padding, bits behind the end
     ("", b"a AUTHENTICATE PLAIN !\r\nb AUTHENTICATE PLAIN " + PLAIN + b"=\r\nc AUTHENTICATE PLAIN AGpvZQBz=A==\r\n"
      b"d AUTHENTICATE PLAIN\r\nAGpvZQB\r\n", b"a " + INVALID + b"b " + INVALID + b"c " + INVALID + b"+ \r\nd " + INVALID),
@@ -89,7 +89,7 @@ SAID_AND_HEARD = [
     ("all", b"a AUTHENTICATE PLAIN =\r\nb AUTHENTICATE PLAIN\r\n\r\nc AUTHENTICATE LOGIN\r\n\r\nd AUTHENTICATE CRAM-MD5 =\r\n"
      b"e AUTHENTICATE EXTERNAL =\r\n",
      b"a " + INVALID + b"+ \r\nb " + INVALID + b"+ VXNlcm5hbWU6\r\nc BAD invalid credentials\r\nd " + INVALID +
-     b"e BAD invalid credentials\r\n"),
+     b"e NO [AUTHENTICATIONFAILED] No valid client certificate.\r\n"),
     ("", b"a AUTHENTICATE PLAIN\r\nA\r\nb NOOP\r\n", b"+ \r\na " + INVALID + b"b OK completed\r\n"),
     # no user, no separator, no password field
     ("", b"a AUTHENTICATE PLAIN " + b64(b"", b"", b"x") + b"\r\nb AUTHENTICATE PLAIN " + b64(b"joe") +
@@ -160,8 +160,8 @@ def test_an_authorization_identity_is_passed_on(env):
     assert [r.get("Auth-Authz") for r in stage.auth.requests] == ["boss", None]
 
 
-def test_cram_md5_and_external_are_asked_with_what_they_have(env):
-    stage = Stage(env, "imap", {"": "imap_auth cram-md5 external;"},
+def test_cram_md5_is_asked_with_what_it_has(env):
+    stage = Stage(env, "imap", {"": "imap_auth cram-md5;"},
                   answer=lambda request: accept(env.ip(2), 2000, Auth_User="real joe", Auth_Pass="other"))
     digest = b"0123456789abcdef0123456789ABCDEF"
     salts = set()
@@ -179,9 +179,7 @@ def test_cram_md5_and_external_are_asked_with_what_they_have(env):
         salts.add(request["Auth-Salt"])
         client.close()
     assert len(salts) == 2
-    assert stage.say(b"a AUTHENTICATE EXTERNAL " + b64(b"joe") + b"\r\n") == b"a OK backend LOGIN\r\n"
-    assert (stage.auth.requests[-1]["Auth-Method"], stage.auth.requests[-1]["Auth-Pass"]) == ("external", "")
-    assert [line for line in stage.heard if b"LOGIN" in line] == 3 * [b'a LOGIN "real joe" "other"\r\n']
+    assert [line for line in stage.heard if b"LOGIN" in line] == 2 * [b'a LOGIN "real joe" "other"\r\n']
 
 
 def test_a_wrong_cram_md5_response_asks_nobody(env):
@@ -203,7 +201,7 @@ def test_lines_never_come_out_of_credentials(env):
                 heard = stage.say(line + b"\r\nb NOOP\r\n")
                 assert b"a BAD invalid credentials\r\n" in heard and b"b OK completed" in heard, (line, heard)
     digest = 32 * b"0"
-    for line in (b"a AUTHENTICATE CRAM-MD5\r\n" + b64(b"jo\ne " + digest), b"a AUTHENTICATE EXTERNAL " + b64(b"jo\re"),
+    for line in (b"a AUTHENTICATE CRAM-MD5\r\n" + b64(b"jo\ne " + digest),
                  b"a AUTHENTICATE PLAIN " + b64(b"", b"joe", b"x", b"y"),
                  b"a AUTHENTICATE PLAIN " + b64(b"bo\nss", b"joe", b"x")):
         assert b"a BAD invalid credentials\r\n" in stage.say(line + b"\r\n"), line

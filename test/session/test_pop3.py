@@ -27,7 +27,7 @@ SAID_AND_HEARD = [
     # capabilities
     ("", b"CAPA\r\n", b"+OK Capability list follows\r\nTOP\r\nUSER\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nSASL PLAIN LOGIN\r\n.\r\n"),
     ("all", b"capa\n", b"+OK Capability list follows\r\nTOP\r\nUSER\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
-     b"SASL PLAIN LOGIN CRAM-MD5 EXTERNAL\r\n.\r\n"),
+     b"SASL PLAIN LOGIN CRAM-MD5\r\n.\r\n"),
     ("digests", b"CAPA\r\n", b"+OK Capability list follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nSASL CRAM-MD5\r\n.\r\n"),
     ("", b"AUTH\r\n", b"+OK methods supported:\r\nPLAIN\r\nLOGIN\r\n.\r\n"),
     ("digests", b"AUTH\r\n", b"+OK methods supported:\r\nCRAM-MD5\r\n.\r\n"),
@@ -50,10 +50,10 @@ SAID_AND_HEARD = [
     ("digests", b"USER joe\r\nPASS x\r\nAUTH PLAIN\r\nAUTH LOGIN\r\nAUTH EXTERNAL\r\n", 5 * INVALID),
     ("", b"APOP joe " + DIGEST + b"\r\nAUTH CRAM-MD5\r\nAUTH EXTERNAL " + b64(b"joe") + b"\r\nAUTH NTLM\r\n", 4 * INVALID),
     # cancelling, in each step
-    ("all", b"AUTH PLAIN\r\n*\r\nAUTH LOGIN\r\n*\r\nAUTH LOGIN\r\n" + b64(b"joe") + b"\r\n*\r\nAUTH EXTERNAL\r\n*\r\nNOOP\r\n",
+    ("all", b"AUTH PLAIN\r\n*\r\nAUTH LOGIN\r\n*\r\nAUTH LOGIN\r\n" + b64(b"joe") + b"\r\n*\r\nAUTH EXTERNAL\r\nNOOP\r\n",
      b"+ \r\n-ERR authentication cancelled\r\n+ VXNlcm5hbWU6\r\n-ERR authentication cancelled\r\n"
      b"+ VXNlcm5hbWU6\r\n+ UGFzc3dvcmQ6\r\n-ERR authentication cancelled\r\n"
-     b"+ VXNlcm5hbWU6\r\n-ERR authentication cancelled\r\n+OK\r\n"),
+     b"-ERR [AUTH] No valid client certificate\r\n+OK\r\n"),
     # base64 that is none, and steps that hold too little
     ("", b"AUTH PLAIN !\r\nAUTH PLAIN " + PLAIN + b"=\r\nAUTH PLAIN\r\nA\r\nAUTH PLAIN\r\nAGpvZQBzdG==\r\nAUTH PLAIN =\r\n",
      2 * INVALID + 2 * (b"+ \r\n" + INVALID) + INVALID),
@@ -118,8 +118,8 @@ def test_blanks_belong_to_what_user_and_pass_give(env):
     assert stage.heard == [b"USER  j o e \r\n", b"PASS  a%b  c \r\n", "USER jörg\r\n".encode(), b"PASS \xff\r\n"]
 
 
-def test_apop_cram_md5_and_external_are_asked_with_what_they_have(env):
-    stage = Stage(env, "pop3", {"": "pop3_auth apop cram-md5 external;"},
+def test_apop_and_cram_md5_are_asked_with_what_they_have(env):
+    stage = Stage(env, "pop3", {"": "pop3_auth apop cram-md5;"},
                   answer=lambda request: accept(env.ip(2), 2000, Auth_User="real joe", Auth_Pass="other"))
     for method, said in (("apop", b"APOP joe doe " + DIGEST + b"\r\n"),
                          ("cram-md5", b"AUTH CRAM-MD5\r\n" + b64(b"joe doe " + DIGEST) + b"\r\n")):
@@ -133,9 +133,7 @@ def test_apop_cram_md5_and_external_are_asked_with_what_they_have(env):
         assert (request["Auth-Method"], request.decoded("Auth-User"), request["Auth-Pass"], request["Auth-Salt"]) == \
             (method, b"joe doe", DIGEST.decode(), salt.decode())
         client.close()
-    assert stage.say(b"AUTH EXTERNAL " + b64(b"joe") + b"\r\n") == b"+OK backend PASS\r\n"
-    assert (stage.auth.requests[-1]["Auth-Method"], stage.auth.requests[-1]["Auth-Pass"]) == ("external", "")
-    assert stage.heard == 3 * [b"USER real joe\r\n", b"PASS other\r\n"]
+    assert stage.heard == 2 * [b"USER real joe\r\n", b"PASS other\r\n"]
 
 
 def test_an_auth_server_without_a_password_for_a_digest_is_a_temporary_failure(env):
@@ -164,7 +162,7 @@ def test_lines_never_come_out_of_credentials(env):
                     continue
                 heard = stage.say(line + b"NOOP\r\n")
                 assert b"-ERR invalid credentials\r\n" in heard and heard.endswith(b"+OK\r\n"), (line, heard)
-    for line in (b"AUTH CRAM-MD5\r\n" + b64(b"jo\ne " + DIGEST), b"AUTH EXTERNAL " + b64(b"jo\re"),
+    for line in (b"AUTH CRAM-MD5\r\n" + b64(b"jo\ne " + DIGEST),
                  b"AUTH PLAIN " + b64(b"", b"joe", b"x", b"y")):
         assert b"-ERR invalid credentials\r\n" in stage.say(line + b"\r\n"), line
     stage.untouched()

@@ -82,7 +82,7 @@ CASES = [
     ("", b"EHLO\r\nHELO\r\nEHLO a b\r\nEHLO  a \r\n", ARGUMENT * 3 + HELLO),
     ("", b"EHLO a\x01\r\nHELO a\x7f\r\nEHLO a\0b\r\nEHLO a\rb\r\nEHLO a\tb\r\nEHLO caf\xc3\xa9\r\n", ARGUMENT * 5 + HELLO),
     ("caps", b"EHLO me\r\n", b"250-mail.example.com\r\n250-SIZE 10485760\r\n250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n"
-                             b"250 AUTH PLAIN LOGIN CRAM-MD5 EXTERNAL\r\n"),
+                             b"250 AUTH PLAIN LOGIN CRAM-MD5\r\n"),
     ("none", b"EHLO me\r\n", b"250 mail.example.com\r\n"),
     ("both", b"EHLO me\r\n", b"250-mail.example.com\r\n250 AUTH PLAIN\r\n"),
     ("", b"NOOP\r\nRSET\r\nNOOP x\r\n", OK * 3),
@@ -162,8 +162,6 @@ MECHANISMS = [
     ([b"AUTH LOGIN\r\n", b64(b"joe") + b"\r\n", b64(SECRET) + b"\r\n"], ("plain", "joe", SECRET.decode())),
     ([b"AUTH LOGIN " + b64(b"joe") + b"\r\n", b64(SECRET) + b"\r\n"], ("plain", "joe", SECRET.decode())),
     ([b"AUTH LOGIN\r\n", b64(b"joe") + b"\r\n", b"\r\n"], ("plain", "joe", "")),
-    ([b"AUTH EXTERNAL\r\n", b64(b"joe") + b"\r\n"], ("external", "joe", "")),
-    ([b"AUTH EXTERNAL " + b64(b"joe") + b"\r\n"], ("external", "joe", "")),
 ]
 
 

@@ -54,8 +54,9 @@ show_credentials(const struct credentials *c, struct buf *out)
 	buf_add_text(out, "}");
 }
 
-/* False once the dialogue is over. */
-static bool
+enum played { PLAYED_ON, PLAYED_STARTTLS, PLAYED_OUT };
+
+static enum played
 play(struct client *client, struct buf *in, struct buf *out, const struct refusal *why, const char *reply)
 {
 	struct buf answer;
@@ -63,7 +64,7 @@ play(struct client *client, struct buf *in, struct buf *out, const struct refusa
 	for (;;) {
 		switch (client->proto->input(client, in, out)) {
 		case PROTO_MORE:
-			return true;
+			return PLAYED_ON;
 		case PROTO_AGAIN:
 			break;
 		case PROTO_CREDENTIALS:
@@ -73,37 +74,57 @@ play(struct client *client, struct buf *in, struct buf *out, const struct refusa
 				if (client->proto->refused(client, why, out) != PROTO_CLOSE)
 					break;
 				buf_add_text(out, "{close}");
-				return false;
+				return PLAYED_OUT;
 			}
 			buf_init(&answer, PROTO_ROOM);
 			buf_add_text(&answer, reply);
 			client->proto->accepted(client, &answer, out);
 			buf_reset(&answer);
-			return false;
+			return PLAYED_OUT;
 		case PROTO_STARTTLS:
 			buf_add_text(out, "{starttls}");
-			client->proto->secured(client);
-			break;
+			return PLAYED_STARTTLS;
 		case PROTO_CLOSE:
 			buf_add_text(out, "{close}");
-			return false;
+			return PLAYED_OUT;
 		}
 	}
+}
+
+/* The handshake of the client, after which it says what the scene has. */
+static void
+secure(struct client *client, struct facts *facts, const struct scene *scene, struct buf *in)
+{
+	buf_reset(in);
+	facts->secure = true;
+	facts->tls = scene->tls;
+	if (scene->sni != NULL)
+		facts->server = scene->sni;
+	client->proto->secured(client);
+	if (scene->inside != NULL)
+		MUST(buf_add_text(in, scene->inside) == 0);
 }
 
 char *
 dialogue_client(const struct proto *proto, const struct scene *scene, const char *said, size_t len, size_t cut,
     const struct refusal *why, const char *reply)
 {
-	struct client *client = proto->client_new(&scene->facts);
+	struct facts facts = scene->facts;
+	struct client *client = proto->client_new(&facts);
+	enum played played;
 	struct buf in, out;
 
-	buf_init(&in, scene->server.protocols[scene->server.protocol].client_buffer + len);
+	buf_init(&in, TRANSCRIPT_MAX + len);
 	buf_init(&out, TRANSCRIPT_MAX);
 	proto->greet(client, &out);
 	MUST(buf_add(&in, said, cut) == 0);
-	if (play(client, &in, &out, why, reply)) {
+	played = play(client, &in, &out, why, reply);
+	if (played == PLAYED_ON) {
 		MUST(buf_add(&in, said + cut, len - cut) == 0);
+		played = play(client, &in, &out, why, reply);
+	}
+	if (played == PLAYED_STARTTLS) {
+		secure(client, &facts, scene, &in);
 		play(client, &in, &out, why, reply);
 	}
 	proto->client_free(&client);
@@ -124,27 +145,55 @@ show_verdict(const struct login *login, enum login_verdict verdict, struct buf *
 	};
 
 	buf_printf(out, "{%s", names[verdict]);
-	if (verdict == LOGIN_BROKEN)
+	if (verdict == LOGIN_BROKEN || (verdict == LOGIN_UNAVAILABLE && login->reply.len == 0))
 		buf_add_text(out, login->note);
 	else if (verdict != LOGIN_MORE && login->reply.len > 0)
 		buf_add(out, buf_head(&login->reply), login->reply.len);
 	buf_add_text(out, "}");
 }
 
+/* Answers in two pieces; what came after the verdict stays in `in`. */
+static enum login_verdict
+answer(struct login *login, const char *answers, size_t len, size_t cut, struct buf *in, struct buf *out)
+{
+	enum login_verdict verdict;
+
+	if (cut > len)
+		cut = len;
+	MUST(buf_add(in, answers, cut) == 0);
+	verdict = login->proto->login_input(login, in, out);
+	MUST(buf_add(in, answers + cut, len - cut) == 0);
+	return verdict == LOGIN_MORE ? login->proto->login_input(login, in, out) : verdict;
+}
+
+static enum login_verdict
+answer_inside(struct login *login, const char *answers, size_t len, size_t cut, struct buf *in, struct buf *out)
+{
+	enum login_verdict verdict;
+
+	if (in->len > 0) {
+		MUST(login_starttls(login, in) == LOGIN_BROKEN);
+		return LOGIN_BROKEN;
+	}
+	buf_add_text(out, "{starttls}");
+	verdict = login->proto->login_secured(login, out);
+	return verdict == LOGIN_MORE ? answer(login, answers, len, cut, in, out) : verdict;
+}
+
 char *
 dialogue_login(const struct login_task *task, const struct proto *proto, const char *answers, size_t len, size_t cut)
 {
+	const char *mark = task->starttls && len > 0 ? memchr(answers, 1, len) : NULL;
+	size_t clear = mark != NULL ? (size_t)(mark - answers) : len, skip = clear + (mark != NULL);
 	struct login *login = proto->login_new(task);
 	enum login_verdict verdict;
 	struct buf in, out;
 
 	buf_init(&in, task->facts->server->proxy_buffer + len);
 	buf_init(&out, TRANSCRIPT_MAX);
-	MUST(buf_add(&in, answers, cut) == 0);
-	verdict = proto->login_input(login, &in, &out);
-	MUST(buf_add(&in, answers + cut, len - cut) == 0);
-	if (verdict == LOGIN_MORE)
-		verdict = proto->login_input(login, &in, &out);
+	verdict = answer(login, answers, clear, cut, &in, &out);
+	if (verdict == LOGIN_STARTTLS)
+		verdict = answer_inside(login, answers + skip, len - skip, cut > skip ? cut - skip : 0, &in, &out);
 	show_verdict(login, verdict, &out);
 	if (in.len > 0)
 		buf_add(&out, buf_head(&in), in.len);

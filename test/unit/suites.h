@@ -45,6 +45,7 @@
 	SUITE(smtp) \
 	SUITE(smtp_body) \
 	SUITE(smtp_gate) \
+	SUITE(starttls) \
 	SUITE(http_parse)
 
 #define UNIT_NET(SUITE) \

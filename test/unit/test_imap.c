@@ -20,7 +20,7 @@ static const struct {
 } cases[] = {
 	{ 0, "a CAPABILITY\r\n", "* CAPABILITY IMAP4rev1 IDLE LITERAL+ AUTH=PLAIN SASL-IR\r\na OK completed\r\n" },
 	{ METHOD_EXTERNAL | METHOD_CRAM_MD5 | METHOD_LOGIN | METHOD_PLAIN, "a capability\n",
-	    "* CAPABILITY IMAP4rev1 IDLE LITERAL+ AUTH=PLAIN AUTH=LOGIN AUTH=CRAM-MD5 AUTH=EXTERNAL SASL-IR\r\n"
+	    "* CAPABILITY IMAP4rev1 IDLE LITERAL+ AUTH=PLAIN AUTH=LOGIN AUTH=CRAM-MD5 SASL-IR\r\n"
 	    "a OK completed\r\n" },
 	{ 0, "a NOOP\r\nb:2 noop \r\nc  NOOP\r\nd LOGOUT\r\ne NOOP\r\n",
 	    "a OK completed\r\nb:2 OK completed\r\nc OK completed\r\n* BYE\r\nd OK completed\r\n{close}" },
@@ -83,7 +83,7 @@ static const struct {
 	    "+ VXNlcm5hbWU6\r\n+ UGFzc3dvcmQ6\r\n{plain alice secret}a " WRONG },
 	{ METHOD_CRAM_MD5, "a AUTHENTICATE CRAM-MD5\r\nSm9obiBEb2UgMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY=\r\n",
 	    "+ PDEuMkBteC5leGFtcGxlPg==\r\n{cram-md5 John Doe 0123456789abcdef0123456789ABCDEF}a " WRONG },
-	{ METHOD_EXTERNAL, "a AUTHENTICATE EXTERNAL\r\nYWxpY2U=\r\n", "+ VXNlcm5hbWU6\r\n{external alice}a " WRONG },
+	{ METHOD_EXTERNAL, "a AUTHENTICATE EXTERNAL\r\nYWxpY2U=\r\n", "a NO [AUTHENTICATIONFAILED] No valid client certificate.\r\n* " INVALID },
 	{ 0, "a AUTHENTICATE EXTERNAL YWxpY2U=\r\nb AUTHENTICATE CRAM-MD5\r\nc AUTHENTICATE X\r\nd AUTHENTICATE\r\n",
 	    "a " INVALID "b " INVALID "c " INVALID "d " INVALID },
 	{ METHOD_CRAM_MD5, "a AUTHENTICATE PLAIN\r\nb AUTHENTICATE LOGIN\r\n", "a " INVALID "b " INVALID },

@@ -47,7 +47,8 @@ static const struct {
 	{ "al\rice", NULL, HELLO, "{broken user name or password is not fit to be sent to upstream}" },
 	{ NULL, "x\r\na LOGOUT", HELLO, "{broken user name or password is not fit to be sent to upstream}" },
 	{ "", NULL, HELLO, "{broken user name or password is not fit to be sent to upstream}" },
-	{ NULL, NULL, "* OK [CAPABILITY LOGINDISABLED] x\r\n", "{unavailable }" },
+	{ NULL, NULL, "* OK [CAPABILITY LOGINDISABLED] x\r\n",
+	    "{unavailable upstream allows no LOGIN on this connection}" },
 	/* refusals */
 	{ NULL, NULL, HELLO "* X\r\na NO [AUTHENTICATIONFAILED] no\r\n",
 	    ONCE "{refused a NO [AUTHENTICATIONFAILED] no\r\n}" },
@@ -60,7 +61,7 @@ static const struct {
 	{ NULL, NULL, HELLO "a BAD [SERVERBUG] x\r\n", ONCE "{unavailable a BAD [SERVERBUG] x\r\n}" },
 	{ NULL, NULL, HELLO "a NO [LIMIT x] x\r\n", ONCE "{unavailable a NO [LIMIT x] x\r\n}" },
 	{ NULL, NULL, HELLO "a NO x [LIMIT]\r\n", ONCE "{refused a NO x [LIMIT]\r\n}" },
-	{ NULL, NULL, HELLO "* BYE full\r\n", ONCE "{unavailable }" },
+	{ NULL, NULL, HELLO "* BYE full\r\n", ONCE "{unavailable upstream sent invalid response: \"* BYE full\"}" },
 	{ NULL, NULL, "* BYE full\r\n", "{unavailable * BYE full\r\n}" },
 	/* what is no IMAP */
 	{ NULL, NULL, "* PREAUTH in\r\n", BAD_LINE "\"* PREAUTH in\"}" },

@@ -66,7 +66,8 @@ static const struct {
 	    "bad: client sent an initial response in AUTH CRAM-MD5 command; invalid command" },
 	{ METHOD_EXTERNAL, "- YWxpY2U=", "ask(" ASK_USER ") done external [alice] (null)" },
 	{ METHOD_EXTERNAL, "YWxpY2U=", "done external [alice] (null)" },
-	{ METHOD_EXTERNAL, "=", "bad: client sent invalid login in AUTH EXTERNAL command; invalid credentials" },
+	{ METHOD_EXTERNAL, "=", "done external [] (null)" },
+	{ METHOD_EXTERNAL, "YQpi", "bad: client sent invalid login in AUTH EXTERNAL command; invalid credentials" },
 };
 
 static void

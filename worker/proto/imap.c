@@ -1,5 +1,6 @@
 #include "worker/proto/imap.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -22,6 +23,7 @@ struct command {
 	const char *name;
 	enum imap_parse_state (*read)(struct imap_parse *p, struct imap_text args[ARGUMENTS]);
 	enum proto_verdict (*run)(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out);
+	bool secret;                    /* its arguments may be */
 };
 
 static const struct conf_protocol *
@@ -46,12 +48,18 @@ complete(const struct imap *i, struct buf *out)
 
 /* Answers a command that counts as an error. */
 static enum proto_verdict
-invalid(struct imap *i, const char *why, struct buf *out)
+fail(struct imap *i, const char *text, struct buf *out)
 {
 	if (!client_count_error(&i->client))
 		return PROTO_CLOSE;
-	buf_printf(out, "%s BAD %s\r\n", i->tag, why);
+	answer(i, out, text);
 	return PROTO_AGAIN;
+}
+
+static enum proto_verdict
+invalid(struct imap *i, struct buf *out)
+{
+	return fail(i, "BAD invalid command", out);
 }
 
 static enum imap_parse_state
@@ -110,20 +118,42 @@ read_enable(struct imap_parse *p, struct imap_text args[ARGUMENTS])
 	return count > 0 ? read_nothing(p, args) : IMAP_PARSE_BAD;
 }
 
+/* What is told when it is so, and is then behind the others, is not told because it is listed. */
+static bool
+is_ours(const char *word)
+{
+	static const char *const ours[] = { "SASL-IR", "STARTTLS", "LOGINDISABLED" };
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (strcasecmp(word, ours[i]) == 0)
+			return true;
+	return false;
+}
+
+static int
+list_methods(const struct imap *i, struct buf *out)
+{
+	static const enum method methods[] = { METHOD_PLAIN, METHOD_LOGIN, METHOD_CRAM_MD5, METHOD_EXTERNAL };
+	unsigned offers = client_offers(&i->client);
+	int failed = 0;
+
+	for (size_t m = 0; m < sizeof(methods) / sizeof(methods[0]); m++)
+		if ((offers & methods[m]) != 0)
+			failed |= buf_printf(out, " AUTH=%s", sasl_name(methods[m]));
+	return failed;
+}
+
 static enum proto_verdict
 run_capability(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out)
 {
-	static const enum method methods[] = { METHOD_PLAIN, METHOD_LOGIN, METHOD_CRAM_MD5, METHOD_EXTERNAL };
 	int failed = buf_add_text(out, "* CAPABILITY");
 
 	(void)args;
 	for (const char **word = settings(i)->capabilities; word != NULL && *word != NULL; word++)
-		if (strcasecmp(*word, "SASL-IR") != 0)
+		if (!is_ours(*word))
 			failed |= buf_printf(out, " %s", *word);
-	for (size_t m = 0; m < sizeof(methods) / sizeof(methods[0]); m++)
-		if ((settings(i)->methods & methods[m]) != 0)
-			failed |= buf_printf(out, " AUTH=%s", sasl_name(methods[m]));
-	failed |= buf_add_text(out, " SASL-IR\r\n");
+	failed |= list_methods(i, out) | buf_printf(out, " SASL-IR%s%s\r\n",
+	    client_may_secure(&i->client) ? " STARTTLS" : "", client_must_secure(&i->client) ? " LOGINDISABLED" : "");
 	if (failed == 0)
 		return complete(i, out);
 	note_set(i->client.note, "\"imap_capabilities\" do not fit into an answer");
@@ -162,6 +192,16 @@ run_enable(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *o
 	return PROTO_AGAIN;
 }
 
+static enum proto_verdict
+run_starttls(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out)
+{
+	(void)args;
+	if (!client_may_secure(&i->client))
+		return invalid(i, out);
+	complete(i, out);
+	return PROTO_STARTTLS;
+}
+
 /* Keeps an argument as a credential, or leaves NULL and returns false. */
 static bool
 keep(char **to, const struct imap_text *text, size_t max_len, bool may_be_empty)
@@ -184,7 +224,7 @@ run_login(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *ou
 	struct credentials *c = &i->client.credentials;
 
 	if ((settings(i)->methods & (METHOD_PLAIN | METHOD_LOGIN)) == 0)
-		return invalid(i, "invalid command", out);
+		return invalid(i, out);
 	credentials_reset(c);
 	if (keep(&c->user, &args[0], PROTO_USER_MAX, false) && keep(&c->pass, &args[1], PROTO_PASS_MAX, true)) {
 		c->method = METHOD_PLAIN;
@@ -192,13 +232,15 @@ run_login(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *ou
 	}
 	note_set(i->client.note, "client sent invalid %s in LOGIN command", c->user == NULL ? "login" : "password");
 	credentials_reset(c);
-	return invalid(i, "invalid credentials", out);
+	return fail(i, "BAD invalid credentials", out);
 }
 
 /* What a step of the exchange came to. */
 static enum proto_verdict
 conclude(struct imap *i, enum sasl_verdict verdict, struct buf *out)
 {
+	char text[64];
+
 	switch (verdict) {
 	case SASL_CHALLENGE:
 		buf_printf(out, "+ %s\r\n", i->sasl.challenge);
@@ -211,29 +253,33 @@ conclude(struct imap *i, enum sasl_verdict verdict, struct buf *out)
 	case SASL_BAD:
 		break;
 	}
-	return invalid(i, i->sasl.answer, out);
+	snprintf(text, sizeof(text), "BAD %s", i->sasl.answer);
+	return fail(i, text, out);
 }
 
 static enum proto_verdict
 run_authenticate(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out)
 {
 	struct client *client = &i->client;
-	enum method method = sasl_mechanism(args[0].at, args[0].len, settings(i)->methods);
+	enum method method = sasl_mechanism(args[0].at, args[0].len, client_methods(client));
 
 	if (method == 0)
-		return invalid(i, "invalid command", out);
+		return invalid(i, out);
+	if (client_lacks_certificate(client, method))
+		return fail(i, "NO [AUTHENTICATIONFAILED] No valid client certificate.", out);
 	return conclude(i, sasl_start(&i->sasl, method, args[1].at, args[1].len, client->facts, &client->credentials,
 	    client->note), out);
 }
 
 static const struct command commands[] = {
-	{ "CAPABILITY", read_nothing, run_capability },
-	{ "NOOP", read_nothing, run_noop },
-	{ "LOGOUT", read_nothing, run_logout },
-	{ "LOGIN", read_login, run_login },
-	{ "AUTHENTICATE", read_authenticate, run_authenticate },
-	{ "ID", read_id, run_id },
-	{ "ENABLE", read_enable, run_enable },
+	{ "CAPABILITY", read_nothing, run_capability, false },
+	{ "NOOP", read_nothing, run_noop, false },
+	{ "LOGOUT", read_nothing, run_logout, false },
+	{ "STARTTLS", read_nothing, run_starttls, false },
+	{ "LOGIN", read_login, run_login, true },
+	{ "AUTHENTICATE", read_authenticate, run_authenticate, true },
+	{ "ID", read_id, run_id, false },
+	{ "ENABLE", read_enable, run_enable, false },
 };
 
 /* Reads tag and name. NULL for a command that there is not; the tag is "*" where there is none. */
@@ -280,6 +326,13 @@ limit(const struct imap *i, const struct buf *in)
 	return in->limit < settings(i)->client_buffer ? in->limit : settings(i)->client_buffer;
 }
 
+/* Nothing secret is to be told yet: the client is not even invited to go on with such a command. */
+static bool
+comes_too_early(const struct imap *i, const struct command *command)
+{
+	return command != NULL && command->secret && client_must_secure(&i->client);
+}
+
 /* Carries out a command that is there whole, or refuses the line that shows it to be none. */
 static enum proto_verdict
 carry_out(struct imap *i, const struct command *command, const struct imap_parse *p,
@@ -289,9 +342,12 @@ carry_out(struct imap *i, const struct command *command, const struct imap_parse
 
 	if (!client_count_command(&i->client))
 		return PROTO_CLOSE;
-	if (command != NULL)
+	if (comes_too_early(i, command))
+		verdict = fail(i, "NO [PRIVACYREQUIRED] Must issue a STARTTLS command first", out);
+	else if (command != NULL)
 		return command->run(i, args, out);
-	verdict = invalid(i, "invalid command", out);
+	else
+		verdict = invalid(i, out);
 	return text_follows(&p->line) ? PROTO_CLOSE : verdict;
 }
 
@@ -307,7 +363,7 @@ on_command(struct imap *i, struct buf *in, struct buf *out)
 	if (state == IMAP_PARSE_MORE)
 		return PROTO_MORE;
 	command = read_head(i, &p);
-	if (state == IMAP_PARSE_DONE && command != NULL)
+	if (state == IMAP_PARSE_DONE && command != NULL && !comes_too_early(i, command))
 		state = command->read(&p, args);
 	if (state == IMAP_PARSE_MORE)
 		return PROTO_MORE;
@@ -466,4 +522,5 @@ const struct proto proto_imap = {
 	.login_new = imap_login_new,
 	.login_free = imap_login_free,
 	.login_input = imap_login_input,
+	.login_secured = imap_login_secured,
 };

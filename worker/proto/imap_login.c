@@ -13,11 +13,16 @@
 
 #define LITERAL_MINUS_MAX 4096  /* RFC 7888 section 5 */
 
-enum state { GREETING, USER, PASS, ANSWER };
+/* Tags of what the client did not ask for. */
+#define TAG_CAPABILITY "capability"
+#define TAG_STARTTLS "starttls"
+
+enum state { GREETING, CAPABILITY, STARTTLS, TLS, USER, PASS, ANSWER };
 
 struct imap_login {
 	struct login login;             /* first */
 	enum state state;
+	bool offers_starttls;
 	size_t eager_max;               /* literals up to this length need no invitation */
 	size_t literal_left;            /* bytes of a literal in an untagged response that are still to come */
 	bool continued;                 /* the next line goes on with the response before that literal */
@@ -25,13 +30,16 @@ struct imap_login {
 
 typedef enum login_verdict step(struct imap_login *l, const struct line *line, struct buf *out);
 
-static step on_greeting, on_invitation, on_answer;
+static step on_greeting, on_capability, on_starttls, on_unexpected, on_invitation, on_answer;
 
 static const struct {
 	const char *action;
 	step *step;
 } states[] = {
 	[GREETING] = { "connecting to upstream", on_greeting },
+	[CAPABILITY] = { "sending CAPABILITY command to upstream", on_capability },
+	[STARTTLS] = { "sending STARTTLS command to upstream", on_starttls },
+	[TLS] = { "SSL handshaking to upstream", on_unexpected },
 	[USER] = { "sending user name to upstream", on_invitation },
 	[PASS] = { "sending password to upstream", on_invitation },
 	[ANSWER] = { "sending LOGIN command to upstream", on_answer },
@@ -82,16 +90,13 @@ says(const struct line *line, size_t skip, const char *word)
 	return line->len >= skip && line_begins(&rest, word);
 }
 
-/* Is this word in the response code that begins with `name`, or the name itself? */
+/* Is this word in a list that begins with `name`, or the name itself? */
 static bool
-code_lists(const struct line *line, size_t skip, const char *name, const char *word)
+lists(const char *p, const char *end, const char *name, const char *word)
 {
-	const char *p = line->text + skip, *end;
 	bool named = false;
 
-	if (line->len <= skip || *p != '[' || (end = memchr(p, ']', line->len - skip)) == NULL)
-		return false;
-	for (p++; p < end; p++) {
+	for (; p < end; p++) {
 		const char *blank = memchr(p, ' ', (size_t)(end - p));
 		struct imap_text text = { .at = p, .len = (size_t)((blank != NULL ? blank : end) - p) };
 
@@ -103,6 +108,17 @@ code_lists(const struct line *line, size_t skip, const char *name, const char *w
 		p += text.len;
 	}
 	return false;
+}
+
+/* The same for the response code that stands behind the first `skip` bytes. */
+static bool
+code_lists(const struct line *line, size_t skip, const char *name, const char *word)
+{
+	const char *p = line->text + skip, *end;
+
+	if (line->len <= skip || *p != '[' || (end = memchr(p, ']', line->len - skip)) == NULL)
+		return false;
+	return lists(p + 1, end, name, word);
 }
 
 static const char *
@@ -158,6 +174,112 @@ can_be_sent(const struct credentials *c)
 }
 
 static enum login_verdict
+send_login(struct imap_login *l, struct buf *out)
+{
+	if (!can_be_sent(l->login.task->credentials)) {
+		note_set(l->login.note, "user name or password is not fit to be sent to upstream");
+		return LOGIN_BROKEN;
+	}
+	return send_from(l, USER, buf_printf(out, "%s LOGIN", imap_tag(l->login.task->client)), out);
+}
+
+/* Sends a command that tells nothing of the client. */
+static enum login_verdict
+send_command(struct imap_login *l, const char *command, enum state state, struct buf *out)
+{
+	enter(l, state);
+	if (buf_add_text(out, command) == 0)
+		return LOGIN_MORE;
+	note_set(l->login.note, "too long command for upstream");
+	return LOGIN_BROKEN;
+}
+
+/* The backend has told its capabilities, in the clear: only this one is worth anything. */
+static enum login_verdict
+send_starttls(struct imap_login *l, struct buf *out)
+{
+	if (l->offers_starttls)
+		return send_command(l, TAG_STARTTLS " STARTTLS\r\n", STARTTLS, out);
+	note_set(l->login.note, "upstream does not offer STARTTLS");
+	return LOGIN_UNAVAILABLE;
+}
+
+/* Is the line the answer to the command with this tag? *skip is the length of tag and blank. */
+static bool
+answers(const struct line *line, const char *tag, size_t *skip)
+{
+	*skip = strlen(tag) + 1;
+	return line->len >= *skip && memcmp(line->text, tag, *skip - 1) == 0 && line->text[*skip - 1] == ' ';
+}
+
+/*
+ * What else a backend says before TLS is not for the client. A literal in it would not
+ * be known from lines.
+ */
+static enum login_verdict
+on_aside(struct imap_login *l, const struct line *line)
+{
+	struct imap_literal literal;
+
+	if (line_begins(line, "* BYE"))
+		return fail(l, LOGIN_UNAVAILABLE, line);
+	if (!line_begins(line, "*") || imap_parse_literal(line, &literal))
+		return broken(l, "invalid response", line);
+	if (says(line, strlen("* "), "CAPABILITY"))
+		l->offers_starttls |= lists(line->text + strlen("* "), line->text + line->len, "CAPABILITY",
+		    "STARTTLS");
+	return LOGIN_MORE;
+}
+
+static enum login_verdict
+on_capability(struct imap_login *l, const struct line *line, struct buf *out)
+{
+	size_t skip;
+
+	if (!answers(line, TAG_CAPABILITY, &skip))
+		return on_aside(l, line);
+	if (says(line, skip, "OK"))
+		return send_starttls(l, out);
+	return says(line, skip, "NO") || says(line, skip, "BAD") ? fail(l, LOGIN_UNAVAILABLE, line) :
+	    broken(l, "invalid response", line);
+}
+
+static enum login_verdict
+on_starttls(struct imap_login *l, const struct line *line, struct buf *out)
+{
+	size_t skip;
+
+	(void)out;
+	if (!answers(line, TAG_STARTTLS, &skip))
+		return on_aside(l, line);
+	if (says(line, skip, "OK")) {
+		enter(l, TLS);
+		return LOGIN_STARTTLS;
+	}
+	if (!says(line, skip, "NO") && !says(line, skip, "BAD"))
+		return broken(l, "invalid response", line);
+	note_no_starttls(&l->login, line->text, line->len);
+	return LOGIN_UNAVAILABLE;
+}
+
+static enum login_verdict
+on_unexpected(struct imap_login *l, const struct line *line, struct buf *out)
+{
+	(void)out;
+	return broken(l, "invalid response", line);
+}
+
+/* The greeting tells the capabilities, or they have to be asked for. */
+static enum login_verdict
+secure_first(struct imap_login *l, const struct line *line, size_t skip, struct buf *out)
+{
+	l->offers_starttls = code_lists(line, skip, "CAPABILITY", "STARTTLS");
+	if (code_lists(line, skip, "CAPABILITY", "CAPABILITY"))
+		return send_starttls(l, out);
+	return send_command(l, TAG_CAPABILITY " CAPABILITY\r\n", CAPABILITY, out);
+}
+
+static enum login_verdict
 on_greeting(struct imap_login *l, const struct line *line, struct buf *out)
 {
 	size_t skip = strlen("* OK ");
@@ -166,19 +288,17 @@ on_greeting(struct imap_login *l, const struct line *line, struct buf *out)
 		return fail(l, LOGIN_UNAVAILABLE, line);
 	if (!line_begins(line, "* OK"))
 		return broken(l, "invalid response", line);
+	if (l->login.task->starttls)
+		return secure_first(l, line, skip, out);
 	if (code_lists(line, skip, "CAPABILITY", "LOGINDISABLED")) {
 		note_set(l->login.note, "upstream allows no LOGIN on this connection");
 		return LOGIN_UNAVAILABLE;
-	}
-	if (!can_be_sent(l->login.task->credentials)) {
-		note_set(l->login.note, "user name or password is not fit to be sent to upstream");
-		return LOGIN_BROKEN;
 	}
 	if (code_lists(line, skip, "CAPABILITY", "LITERAL+"))
 		l->eager_max = SIZE_MAX;
 	else if (code_lists(line, skip, "CAPABILITY", "LITERAL-"))
 		l->eager_max = LITERAL_MINUS_MAX;
-	return send_from(l, USER, buf_printf(out, "%s LOGIN", imap_tag(l->login.task->client)), out);
+	return send_login(l, out);
 }
 
 /* An untagged response may hold literals; the text of a status response may only look so. */
@@ -241,14 +361,13 @@ on_tagged(struct imap_login *l, const struct line *line, size_t skip)
 static enum login_verdict
 on_answer(struct imap_login *l, const struct line *line, struct buf *out)
 {
-	const char *tag = imap_tag(l->login.task->client);
-	size_t len = strlen(tag);
+	size_t skip;
 
 	(void)out;
 	if (line_begins(line, "*"))
 		return on_untagged(l, line);
-	if (line->len > len && memcmp(line->text, tag, len) == 0 && line->text[len] == ' ')
-		return on_tagged(l, line, len + 1);
+	if (answers(line, imap_tag(l->login.task->client), &skip))
+		return on_tagged(l, line, skip);
 	return broken(l, "invalid response", line);
 }
 
@@ -309,7 +428,18 @@ imap_login_input(struct login *login, struct buf *in, struct buf *out)
 		verdict = on_line(l, &line, out);
 		buf_take(in, line.taken);
 	}
-	return verdict;
+	return verdict == LOGIN_STARTTLS ? login_starttls(login, in) : verdict;
+}
+
+/* Nothing that was said in the clear counts: literals wait again, for capabilities are not worth a round trip. */
+enum login_verdict
+imap_login_secured(struct login *login, struct buf *out)
+{
+	struct imap_login *l = (struct imap_login *)login;
+
+	MUST(l->state == TLS);
+	l->offers_starttls = false;
+	return send_login(l, out);
 }
 
 struct login *

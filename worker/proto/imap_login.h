@@ -1,10 +1,11 @@
 /*
  * imap_login - the backend's half of an IMAP login (RFC 9051 section 6.2.3)
  *
- * Waits for the greeting, says LOGIN under the client's own tag and waits for the tagged
+ * Waits for the greeting, with STARTTLS first where TLS is wanted, says LOGIN under the client's own tag and waits for the tagged
  * answer; whatever untagged comes before it is kept for the client. User and password go
  * in one write as quoted strings where they can be; else as literals, which cost no
- * round trip either where the greeting lists LITERAL+ or LITERAL- (RFC 7888).
+ * round trip either where the greeting lists LITERAL+ or LITERAL- (RFC 7888). Of what a
+ * backend says before TLS nothing is kept but that it offers STARTTLS.
  * Built on: line, quote, imap_parse, imap.
  */
 #ifndef POSTERN_WORKER_PROTO_IMAP_LOGIN_H
@@ -12,9 +13,10 @@
 
 #include "worker/proto/proto.h"
 
-/* What proto.h says of login_new, login_free and login_input. It never asks for TLS. */
+/* What proto.h says of login_new, login_free, login_input and login_secured. */
 struct login *imap_login_new(const struct login_task *task);
 void imap_login_free(struct login **loginp);
 enum login_verdict imap_login_input(struct login *login, struct buf *in, struct buf *out);
+enum login_verdict imap_login_secured(struct login *login, struct buf *out);
 
 #endif

@@ -51,11 +51,21 @@ invalid(struct pop3 *p, struct buf *out)
 
 /* Listing plain allows LOGIN and USER with PASS, too. */
 static unsigned
+with_login(unsigned listed)
+{
+	return listed & (METHOD_PLAIN | METHOD_LOGIN) ? listed | METHOD_PLAIN | METHOD_LOGIN : listed;
+}
+
+static unsigned
 methods(const struct pop3 *p)
 {
-	unsigned listed = p->common.facts->server->protocols[PROTOCOL_POP3].methods;
+	return with_login(client_methods(&p->common));
+}
 
-	return listed & (METHOD_PLAIN | METHOD_LOGIN) ? listed | METHOD_PLAIN | METHOD_LOGIN : listed;
+static unsigned
+offers(const struct pop3 *p)
+{
+	return with_login(client_offers(&p->common));
 }
 
 static enum proto_verdict
@@ -117,7 +127,7 @@ list_mechanisms(const struct pop3 *p, const char *before, const char *after, str
 	int failed = 0;
 
 	for (unsigned method = METHOD_PLAIN; method <= METHOD_EXTERNAL; method <<= 1) {
-		const char *name = (methods(p) & method) == 0 ? NULL : sasl_name((enum method)method);
+		const char *name = (offers(p) & method) == 0 ? NULL : sasl_name((enum method)method);
 
 		if (name != NULL)
 			failed |= buf_printf(out, "%s%s%s", before, name, after);
@@ -160,6 +170,8 @@ on_auth(struct pop3 *p, const struct line *args, struct buf *out)
 		    buf_add_text(out, ".\r\n") ? PROTO_CLOSE : PROTO_AGAIN;
 	if (method == 0)
 		return invalid(p, out);
+	if (client_lacks_certificate(&p->common, method))
+		return fail(p, "-ERR [AUTH] No valid client certificate", out);
 	forget(p);
 	return after_step(p, sasl_start(&p->sasl, method, initial_len == 0 ? NULL : blank + 1, initial_len,
 	    p->common.facts, &p->common.credentials, p->common.note), out);
@@ -174,25 +186,42 @@ is_listed(const char *const *capabilities, const char *word)
 	return false;
 }
 
-/* USER is left out where it would be refused; the codes that we use are always told of (RFC 3206). */
+/* USER would be refused where no password may be told, and STLS is ours to say: neither stands there for being listed. */
+static bool
+may_be_told(const struct pop3 *p, const char *word)
+{
+	return strcasecmp(word, "STLS") != 0 && ((offers(p) & METHOD_PLAIN) != 0 || strcasecmp(word, "USER") != 0);
+}
+
+/* The codes that we use are always told of (RFC 3206). */
 static enum proto_verdict
 on_capa(struct pop3 *p, const struct line *args, struct buf *out)
 {
 	static const char *const ours[] = { "RESP-CODES", "AUTH-RESP-CODE" };
 	const char *const *listed = p->common.facts->server->protocols[PROTOCOL_POP3].capabilities;
-	bool sasl = (methods(p) & (METHOD_PLAIN | METHOD_CRAM_MD5 | METHOD_EXTERNAL)) != 0;
+	bool sasl = (offers(p) & (METHOD_PLAIN | METHOD_CRAM_MD5 | METHOD_EXTERNAL)) != 0;
 	int failed = buf_add_text(out, "+OK Capability list follows\r\n");
 
 	(void)args;
 	for (size_t i = 0; listed[i] != NULL; i++)
-		if ((methods(p) & METHOD_PLAIN) != 0 || strcasecmp(listed[i], "USER") != 0)
+		if (may_be_told(p, listed[i]))
 			failed |= buf_printf(out, "%s\r\n", listed[i]);
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (!is_listed(listed, ours[i]))
 			failed |= buf_printf(out, "%s\r\n", ours[i]);
 	if (sasl)
 		failed |= buf_add_text(out, "SASL") | list_mechanisms(p, " ", "", out) | buf_add_text(out, "\r\n");
+	if (client_may_secure(&p->common))
+		failed |= buf_add_text(out, "STLS\r\n");
 	return failed | buf_add_text(out, ".\r\n") ? PROTO_CLOSE : PROTO_AGAIN;
+}
+
+static enum proto_verdict
+on_stls(struct pop3 *p, const struct line *args, struct buf *out)
+{
+	if (args->len > 0 || !client_may_secure(&p->common))
+		return invalid(p, out);
+	return say(out, "+OK") == PROTO_AGAIN ? PROTO_STARTTLS : PROTO_CLOSE;
 }
 
 static enum proto_verdict
@@ -215,14 +244,16 @@ on_quit(struct pop3 *p, const struct line *args, struct buf *out)
 static const struct command {
 	const char *word;
 	enum proto_verdict (*run)(struct pop3 *p, const struct line *args, struct buf *out);
+	bool is_login;
 } commands[] = {
-	{ "USER", on_user },
-	{ "PASS", on_pass },
-	{ "APOP", on_apop },
-	{ "AUTH", on_auth },
-	{ "CAPA", on_capa },
-	{ "NOOP", on_noop },
-	{ "QUIT", on_quit },
+	{ "USER", on_user, true },
+	{ "PASS", on_pass, true },
+	{ "APOP", on_apop, true },
+	{ "AUTH", on_auth, true },
+	{ "STLS", on_stls, false },
+	{ "CAPA", on_capa, false },
+	{ "NOOP", on_noop, false },
+	{ "QUIT", on_quit, false },
 };
 
 static const struct command *
@@ -246,6 +277,8 @@ run_command(struct pop3 *p, const struct line *line, struct buf *out)
 		return PROTO_CLOSE;
 	if (command == NULL)
 		return invalid(p, out);
+	if (command->is_login && client_must_secure(&p->common))
+		return fail(p, "-ERR Must issue a STLS command first", out);
 	skip = strlen(command->word);
 	skip += line->len > skip;
 	args.text += skip;

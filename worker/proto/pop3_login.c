@@ -9,7 +9,7 @@
 #include "worker/proto/pop3.h"
 #include "worker/proto/sasl.h"
 
-enum pop3_login_state { AT_GREETING, AT_USER, AT_PASS };
+enum pop3_login_state { AT_GREETING, AT_STLS, AT_TLS, AT_USER, AT_PASS };
 
 struct pop3_login {
 	struct login common;            /* first */
@@ -57,12 +57,12 @@ say(struct login *login, const char *command, const char *argument, struct buf *
 }
 
 static enum login_verdict
-on_greeting(struct pop3_login *l, struct buf *out)
+send_user(struct pop3_login *l, struct buf *out)
 {
 	const struct credentials *c = l->common.task->credentials;
 
 	if (!can_be_sent(c->user, PROTO_USER_MAX) || !can_be_sent(c->pass, PROTO_PASS_MAX)) {
-		buf_reset(&l->common.reply);    /* it is a welcome */
+		buf_reset(&l->common.reply);    /* it is no refusal */
 		note_set(l->common.note, "%s",
 		    c->pass == NULL ? "no password available" : "invalid credentials for upstream");
 		return LOGIN_REFUSED;
@@ -70,6 +70,39 @@ on_greeting(struct pop3_login *l, struct buf *out)
 	l->state = AT_USER;
 	l->common.action = "sending user name to upstream";
 	return say(&l->common, "USER", c->user, out);
+}
+
+/* STLS tells whether there is STLS: a look at CAPA before it would only take longer. */
+static enum login_verdict
+on_greeting(struct pop3_login *l, struct buf *out)
+{
+	if (!l->common.task->starttls)
+		return send_user(l, out);
+	l->state = AT_STLS;
+	l->common.action = "sending STLS to upstream";
+	if (buf_add_text(out, "STLS\r\n") == 0)
+		return LOGIN_MORE;
+	note_set(l->common.note, "too long command for upstream");
+	return LOGIN_BROKEN;
+}
+
+static enum login_verdict
+on_stls(struct pop3_login *l, struct buf *out)
+{
+	(void)out;
+	l->state = AT_TLS;
+	l->common.action = "SSL handshaking to upstream";
+	buf_reset(&l->common.reply);
+	return LOGIN_STARTTLS;
+}
+
+/* Only pop3_login_secured() leads on from the handshake. */
+static enum login_verdict
+on_unexpected(struct pop3_login *l, struct buf *out)
+{
+	(void)out;
+	note_upstream(&l->common, "invalid response", buf_head(&l->common.reply), strlen("+OK"));
+	return LOGIN_BROKEN;
 }
 
 static enum login_verdict
@@ -91,6 +124,8 @@ on_pass(struct pop3_login *l, struct buf *out)
 
 static enum login_verdict (*const on_ok[])(struct pop3_login *l, struct buf *out) = {
 	[AT_GREETING] = on_greeting,
+	[AT_STLS]     = on_stls,
+	[AT_TLS]      = on_unexpected,
 	[AT_USER]     = on_user,
 	[AT_PASS]     = on_pass,
 };
@@ -119,6 +154,17 @@ is_status(const struct line *line, const char *status)
 	return line->len >= len && memcmp(line->text, status, len) == 0;
 }
 
+static enum login_verdict
+no_stls(struct pop3_login *l, const struct line *line)
+{
+	char excerpt[PROTO_NOTE - 64];
+
+	buf_reset(&l->common.reply);
+	note_set(l->common.note, "upstream does not offer STARTTLS: \"%s\"",
+	    log_text(excerpt, sizeof(excerpt), line->text, line->len));
+	return LOGIN_UNAVAILABLE;
+}
+
 /* The line stays in login->reply; it is shorter than that buf's limit. */
 static enum login_verdict
 judge(struct pop3_login *l, const struct line *line, struct buf *out)
@@ -129,6 +175,8 @@ judge(struct pop3_login *l, const struct line *line, struct buf *out)
 		note_upstream(&l->common, "invalid response", line->text, line->len);
 		return LOGIN_BROKEN;
 	}
+	if (l->state == AT_STLS)
+		return no_stls(l, line);
 	return l->state == AT_GREETING || says_not_now(line) ? LOGIN_UNAVAILABLE : LOGIN_REFUSED;
 }
 
@@ -156,14 +204,14 @@ pop3_login_input(struct login *login, struct buf *in, struct buf *out)
 			buf_take(in, line.taken);
 		}
 	}
-	return verdict;
+	return verdict == LOGIN_STARTTLS ? login_starttls(login, in) : verdict;
 }
 
-/* Nothing here ever answers LOGIN_STARTTLS. */
 enum login_verdict
 pop3_login_secured(struct login *login, struct buf *out)
 {
-	(void)out;
-	note_set(login->note, "TLS with upstream was not asked for");
-	return LOGIN_BROKEN;
+	struct pop3_login *l = (struct pop3_login *)login;
+
+	MUST(l->state == AT_TLS);
+	return send_user(l, out);
 }

@@ -3,7 +3,8 @@
  *
  * The backend's greeting does not tell whether it takes two commands at once, so USER
  * waits for its answer. The refusals that RFC 2449 and 3206 mark as no fault of the
- * credentials are LOGIN_UNAVAILABLE. Built on: line, sasl, proto.h.
+ * credentials are LOGIN_UNAVAILABLE. STLS (RFC 2595) comes first where TLS is wanted.
+ * Built on: line, sasl, proto.h.
  */
 #ifndef POSTERN_WORKER_PROTO_POP3_LOGIN_H
 #define POSTERN_WORKER_PROTO_POP3_LOGIN_H

@@ -193,3 +193,12 @@ note_upstream(struct login *login, const char *event, const char *line, size_t l
 	note_set(login->note, "upstream sent %s: \"%s\"", event,
 	    login_excerpt(login, excerpt, sizeof(excerpt), line, len));
 }
+
+void
+note_no_starttls(struct login *login, const char *line, size_t len)
+{
+	char excerpt[PROTO_NOTE - 64];
+
+	note_set(login->note, "upstream refused STARTTLS: \"%s\"",
+	    login_excerpt(login, excerpt, sizeof(excerpt), line, len));
+}

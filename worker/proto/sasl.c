@@ -133,10 +133,11 @@ read_cram(struct sasl *s, const char *bytes, size_t len, struct credentials *out
 	return read_user(s, bytes, (size_t)(blank - bytes), out);
 }
 
+/* An authorization identity, or nothing: the certificate says who it is (RFC 4422 appendix A.1). */
 static const char *
 read_external(struct sasl *s, const char *bytes, size_t len, struct credentials *out)
 {
-	return read_user(s, bytes, len, out);
+	return keep(s, &out->user, bytes, len, PROTO_USER_MAX, true) ? NULL : "invalid login";
 }
 
 static enum sasl_verdict

@@ -4,8 +4,8 @@
  * RFC 4422 with PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login), CRAM-MD5
  * (RFC 2195) and EXTERNAL (RFC 4422 appendix A). The protocol around it sends the
  * challenges and cuts the lines; sasl knows only base64 lines and what they hold.
- * Strict: CR, LF and NUL in a user name or password, an empty user name, bytes behind
- * the end are refused, always with a reason for the log that holds no secret.
+ * Strict: CR, LF and NUL in a user name or password, an empty user name (but for EXTERNAL),
+ * bytes behind the end are refused, always with a reason for the log that holds no secret.
  * Built on: base64, mem, proto.h.
  */
 #ifndef POSTERN_WORKER_PROTO_SASL_H

@@ -41,7 +41,7 @@ smtp_said_helo(const struct client *client)
 static unsigned
 methods(const struct smtp *s)
 {
-	return s->common.facts->server->protocols[PROTOCOL_SMTP].methods;
+	return client_methods(&s->common);
 }
 
 static enum proto_verdict
@@ -70,7 +70,8 @@ on_hello(struct smtp *s, enum smtp_command command, const struct line *args, str
 	s->said_helo = command == SMTP_HELO;
 	mem_free(s->mail);
 	s->mail = NULL;
-	return smtp_say_hello(out, s->common.facts->server, !s->said_helo, true) == 0 ? PROTO_AGAIN : PROTO_CLOSE;
+	return smtp_say_hello(out, s->common.facts->server, !s->said_helo, client_offers(&s->common),
+	    client_may_secure(&s->common)) == 0 ? PROTO_AGAIN : PROTO_CLOSE;
 }
 
 static enum proto_verdict
@@ -101,14 +102,31 @@ on_auth(struct smtp *s, const struct line *args, struct buf *out)
 	size_t initial_len = blank == NULL ? 0 : args->len - name_len - 1;
 	enum method method = sasl_mechanism(args->text, name_len, methods(s));
 
+	if (client_must_secure(&s->common))
+		return fail(s, SMTP_TLS_AUTH, out);
 	if (args->len == 0)
 		return say(out, SMTP_ARGUMENT);
 	if (s->mail != NULL)
 		return say(out, SMTP_SEQUENCE);
 	if (method == 0)
 		return fail(s, SMTP_INVALID, out);
+	if (client_lacks_certificate(&s->common, method))
+		return fail(s, SMTP_NO_CERTIFICATE, out);
 	return after_step(s, sasl_start(&s->sasl, method, blank == NULL ? NULL : blank + 1, initial_len,
 	    s->common.facts, &s->common.credentials, s->common.note), out);
+}
+
+/* RFC 3207 section 4. */
+static enum proto_verdict
+on_starttls(struct smtp *s, const struct line *args, struct buf *out)
+{
+	if (s->common.facts->secure)
+		return fail(s, SMTP_SEQUENCE, out);
+	if (!client_may_secure(&s->common))
+		return fail(s, SMTP_INVALID, out);
+	if (args->len > 0)
+		return say(out, SMTP_ARGUMENT);
+	return say(out, SMTP_TLS_READY) == PROTO_AGAIN ? PROTO_STARTTLS : PROTO_CLOSE;
 }
 
 static enum proto_verdict
@@ -126,6 +144,8 @@ reject(struct smtp *s, const struct line *line, struct buf *out)
 static enum proto_verdict
 on_mail(struct smtp *s, const struct line *line, const struct line *args, struct buf *out)
 {
+	if (client_must_secure(&s->common))
+		return fail(s, SMTP_FIRST_TLS, out);
 	if ((methods(s) & METHOD_NONE) == 0)
 		return reject(s, line, out);
 	if (args->len == 0 || !smtp_is_clean(line))
@@ -188,6 +208,8 @@ run_command(struct smtp *s, const struct line *line, struct buf *out)
 		return on_hello(s, command, &args, out);
 	case SMTP_AUTH:
 		return on_auth(s, &args, out);
+	case SMTP_STARTTLS:
+		return on_starttls(s, &args, out);
 	case SMTP_MAIL:
 		return on_mail(s, line, &args, out);
 	case SMTP_RCPT:

@@ -404,7 +404,7 @@ static void
 hello_answered(struct smtp_gate *g)
 {
 	rset_answered(g);
-	if (says_yes(g) && smtp_say_hello(&g->answer, server(g), !g->said_helo, false) == 0)
+	if (says_yes(g) && smtp_say_hello(&g->answer, server(g), !g->said_helo, 0, false) == 0)
 		return;
 	buf_reset(&g->answer);
 	say(g, SMTP_INTERNAL);

@@ -5,22 +5,31 @@
 
 #include "common/base64.h"
 #include "common/mem.h"
+#include "common/must.h"
 #include "worker/proto/quote.h"
 #include "worker/proto/sasl.h"
 #include "worker/proto/smtp.h"
 #include "worker/proto/smtp_words.h"
 
-enum smtp_login_state { AT_GREETING, AT_EHLO, AT_XCLIENT, AT_CLIENT_HELO, AT_AUTH, AT_MAIL, AT_RCPT };
+enum smtp_login_state {
+	AT_GREETING,
+	AT_CLEAR_EHLO, AT_STARTTLS, AT_TLS,
+	AT_EHLO, AT_XCLIENT, AT_CLIENT_HELO,
+	AT_AUTH, AT_MAIL, AT_RCPT,
+};
 
 struct smtp_login {
 	struct login common;            /* first */
 	enum smtp_login_state state;
 	struct smtp_reply answer;       /* the one that is coming */
-	bool may_chunk;
+	bool may_chunk, offers_starttls;
 };
 
 static const char *const actions[] = {
 	[AT_GREETING]    = "connecting to upstream",
+	[AT_CLEAR_EHLO]  = "sending HELO/EHLO to upstream",
+	[AT_STARTTLS]    = "sending STARTTLS to upstream",
+	[AT_TLS]         = "SSL handshaking to upstream",
 	[AT_EHLO]        = "sending HELO/EHLO to upstream",
 	[AT_XCLIENT]     = "sending XCLIENT to upstream",
 	[AT_CLIENT_HELO] = "sending client HELO/EHLO to upstream",
@@ -154,11 +163,37 @@ introduce(struct smtp_login *l, struct buf *out)
 }
 
 static enum login_verdict
-on_greeting(struct smtp_login *l, struct buf *out)
+say_hello(struct smtp_login *l, struct buf *out)
 {
 	bool helo = smtp_said_helo(l->common.task->client) && !server(l)->xclient;
 
 	return sent(l, buf_printf(out, "%s %s\r\n", helo ? "HELO" : "EHLO", server(l)->name), AT_EHLO);
+}
+
+/* Before TLS the backend learns our name, and says only whether it has TLS. */
+static enum login_verdict
+on_greeting(struct smtp_login *l, struct buf *out)
+{
+	if (!l->common.task->starttls)
+		return say_hello(l, out);
+	return sent(l, buf_printf(out, "EHLO %s\r\n", server(l)->name), AT_CLEAR_EHLO);
+}
+
+static enum login_verdict
+on_clear_ehlo(struct smtp_login *l, struct buf *out)
+{
+	if (l->offers_starttls)
+		return send_line(l, "STARTTLS", AT_STARTTLS, out);
+	note_set(l->common.note, "upstream does not offer STARTTLS");
+	return LOGIN_UNAVAILABLE;
+}
+
+static enum login_verdict
+on_starttls(struct smtp_login *l, struct buf *out)
+{
+	(void)out;
+	enter(l, AT_TLS);
+	return LOGIN_STARTTLS;
 }
 
 static int
@@ -222,6 +257,9 @@ static const struct {
 	enum login_verdict (*run)(struct smtp_login *l, struct buf *out);
 } steps[] = {
 	[AT_GREETING]    = { 220, on_greeting },
+	[AT_CLEAR_EHLO]  = { 250, on_clear_ehlo },
+	[AT_STARTTLS]    = { 220, on_starttls },
+	[AT_TLS]         = { 0, NULL },         /* no answer leads on from the handshake */
 	[AT_EHLO]        = { 250, on_ehlo },
 	[AT_XCLIENT]     = { 220, on_xclient },
 	[AT_CLIENT_HELO] = { 250, introduce },
@@ -258,22 +296,29 @@ on_answer(struct smtp_login *l, const struct line *line, struct buf *out)
 		return LOGIN_DONE;
 	if (code < 400)
 		return broken(l, "invalid response", line);
+	if (l->state == AT_STARTTLS) {
+		note_no_starttls(&l->common, line->text, line->len);
+		buf_reset(&l->common.reply);
+		return LOGIN_UNAVAILABLE;
+	}
 	return blames_client(l, code) ? LOGIN_REFUSED : LOGIN_UNAVAILABLE;
 }
 
 /* Of what the backend offers. Its answer to a HELO offers nothing. */
 static void
-look_for_chunking(struct smtp_login *l, const struct line *line, bool first)
+look_at_offer(struct smtp_login *l, const struct line *line, bool first)
 {
 	const size_t skip = strlen("250-");
+	struct line rest = { .text = line->text + skip, .len = line->len - skip };
 
-	if (l->state != AT_EHLO && l->state != AT_CLIENT_HELO)
+	if (l->state != AT_CLEAR_EHLO && l->state != AT_EHLO && l->state != AT_CLIENT_HELO)
 		return;
-	if (first)
-		l->may_chunk = false;
-	else if (line->len > skip)
-		l->may_chunk |= line_begins(&(struct line){ .text = line->text + skip, .len = line->len - skip },
-		    "CHUNKING");
+	if (first) {
+		l->may_chunk = l->offers_starttls = false;
+	} else if (line->len > skip) {
+		l->may_chunk |= line_begins(&rest, "CHUNKING");
+		l->offers_starttls |= line_begins(&rest, "STARTTLS");
+	}
 }
 
 /* What the client may get to see is kept: not the list of capabilities, which may be long. */
@@ -284,7 +329,7 @@ take_line(struct smtp_login *l, const struct line *line, struct buf *out)
 
 	if (!smtp_read_reply(&l->answer, line))
 		return broken(l, "invalid response", line);
-	look_for_chunking(l, line, first);
+	look_at_offer(l, line, first);
 	if (first)
 		buf_reset(&l->common.reply);
 	if ((l->answer.code >= 400 || l->state >= AT_AUTH) && buf_add(&l->common.reply, line->text, line->taken) == -1)
@@ -314,14 +359,16 @@ smtp_login_input(struct login *login, struct buf *in, struct buf *out)
 		verdict = take_line(l, &line, out);
 		buf_take(in, line.taken);
 	}
-	return verdict;
+	return verdict == LOGIN_STARTTLS ? login_starttls(login, in) : verdict;
 }
 
-/* Nothing here ever answers LOGIN_STARTTLS. */
+/* Both begin again (RFC 3207 section 4.2): what was offered in the clear is forgotten. */
 enum login_verdict
 smtp_login_secured(struct login *login, struct buf *out)
 {
-	(void)out;
-	note_set(login->note, "TLS with upstream was not asked for");
-	return LOGIN_BROKEN;
+	struct smtp_login *l = (struct smtp_login *)login;
+
+	MUST(l->state == AT_TLS);
+	l->may_chunk = l->offers_starttls = false;
+	return say_hello(l, out);
 }

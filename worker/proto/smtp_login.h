@@ -3,8 +3,9 @@
  *
  * Who the client is goes to the backend as the server is configured: by XCLIENT
  * (Postfix's), by AUTH PLAIN (RFC 4954), by both, or not at all; without authentication
- * MAIL and RCPT are said again. Nothing that the backend offers is looked at but
- * CHUNKING, for the gate. Built on: base64, line, quote, sasl, smtp, smtp_words.
+ * MAIL and RCPT are said again. Where TLS is wanted STARTTLS (RFC 3207) comes before all
+ * of that. Nothing else that the backend offers is looked at but CHUNKING, for the gate.
+ * Built on: base64, line, quote, sasl, smtp, smtp_words.
  */
 #ifndef POSTERN_WORKER_PROTO_SMTP_LOGIN_H
 #define POSTERN_WORKER_PROTO_SMTP_LOGIN_H

@@ -88,21 +88,37 @@ say_methods(struct buf *out, unsigned methods)
 	return failed | buf_add_text(out, "\r\n");
 }
 
-int
-smtp_say_hello(struct buf *out, const struct server *server, bool esmtp, bool with_auth)
+/* STARTTLS is told of when it can be used, not for being listed. */
+static int
+say_capabilities(struct buf *out, const char **listed, size_t *last)
 {
-	const struct conf_protocol *smtp = &server->protocols[PROTOCOL_SMTP];
-	unsigned methods = smtp->methods & (METHOD_PLAIN | METHOD_LOGIN | METHOD_CRAM_MD5 | METHOD_EXTERNAL);
-	size_t before = out->len, last = before;
+	int failed = 0;
+
+	for (; listed != NULL && *listed != NULL; listed++) {
+		if (strcasecmp(*listed, "STARTTLS") == 0)
+			continue;
+		*last = out->len;
+		failed |= buf_printf(out, "250-%s\r\n", *listed);
+	}
+	return failed;
+}
+
+int
+smtp_say_hello(struct buf *out, const struct server *server, bool esmtp, unsigned methods, bool starttls)
+{
+	size_t last = out->len;
 	int failed = buf_printf(out, "250-%s\r\n", server->name);
 
-	for (size_t i = 0; esmtp && smtp->capabilities != NULL && smtp->capabilities[i] != NULL; i++) {
-		last = out->len;
-		failed |= buf_printf(out, "250-%s\r\n", smtp->capabilities[i]);
-	}
-	if (esmtp && with_auth && methods != 0) {
+	methods &= METHOD_PLAIN | METHOD_LOGIN | METHOD_CRAM_MD5 | METHOD_EXTERNAL;
+	if (esmtp)
+		failed |= say_capabilities(out, server->protocols[PROTOCOL_SMTP].capabilities, &last);
+	if (esmtp && methods != 0) {
 		last = out->len;
 		failed |= say_methods(out, methods);
+	}
+	if (esmtp && starttls) {
+		last = out->len;
+		failed |= buf_add_text(out, "250-STARTTLS\r\n");
 	}
 	if (failed)
 		return -1;

@@ -21,7 +21,11 @@
 #define SMTP_CANCELLED  "501 5.7.0 Authentication cancelled\r\n"
 #define SMTP_SEQUENCE   "503 5.5.1 Bad sequence of commands\r\n"
 #define SMTP_CREDENTIAL "535 5.7.8 Invalid credentials\r\n"
+#define SMTP_NO_CERTIFICATE "535 5.7.8 No valid client certificate\r\n"
 #define SMTP_FIRST_AUTH "530 5.7.1 Authentication required\r\n"
+#define SMTP_FIRST_TLS  "530 5.7.0 Must issue a STARTTLS command first\r\n"
+#define SMTP_TLS_AUTH   "538 5.7.11 Encryption required for requested authentication mechanism\r\n"
+#define SMTP_TLS_READY  "220 2.0.0 Start TLS\r\n"
 #define SMTP_INTERNAL   "451 4.3.2 Internal server error\r\n"
 
 /* The commands that somebody here knows; the others are all SMTP_UNKNOWN. */
@@ -47,8 +51,11 @@ bool smtp_is_host(const struct line *args);
 /* The arguments of BDAT (RFC 3030 section 2). False: they are none. */
 bool smtp_read_bdat(const struct line *args, uint64_t *size, bool *last);
 
-/* The answer to HELO or EHLO: our name, then for EHLO the capabilities, and AUTH if asked for. 0, or -1: no room. */
-int smtp_say_hello(struct buf *out, const struct server *server, bool esmtp, bool with_auth);
+/*
+ * The answer to HELO or EHLO: our name, then for EHLO the capabilities, AUTH with these
+ * methods, if any, and STARTTLS if asked for. 0, or -1: no room.
+ */
+int smtp_say_hello(struct buf *out, const struct server *server, bool esmtp, unsigned methods, bool starttls);
 
 /*
  * A refusal of credentials, or of a recipient. Its text is cut at half of PROTO_ROOM; a
