@@ -68,9 +68,10 @@ def manual_directives():
     for syntax, default, context in zip(*(items(lines, label) for label in ("Syntax", "Default", "Context"))):
         contexts = CONTEXTS if context == ["any"] else context[0].split(", ")
         for name in re.findall(r"^\.Ic (\w+)", "\n".join(syntax), re.M):
-            if name in found and found[name] != (contexts, default[0]):
+            own = next((line for line in default if line.startswith(f".Ic {name} ")), default[0])
+            if name in found and found[name] != (contexts, own):
                 check(name, "has two entries")
-            found[name] = (contexts, default[0])
+            found[name] = (contexts, own)
     return found
 
 
@@ -166,11 +167,21 @@ def blocks(manual):
             yield f"{manual}:{i + 1}", mark and mark.group(1), text.replace("\\e", "\\")
 
 
+def make_certificate(place, name, *kind):
+    """A certificate of its own authority, and its key."""
+    subprocess.run(["openssl", "req", "-x509", "-nodes", "-days", "90", "-subj", f"/CN={name}.example.com",
+                    "-newkey", *kind, "-keyout", place / f"{name}.key", "-out", place / f"{name}.crt"],
+                   check=True, capture_output=True)
+
+
 def prepare(place):
     """Folders for an example's files, and what to call them there."""
     for folder in ("etc", "log", "run"):
         (place / folder).mkdir()
     (place / "etc/users").touch(mode=0o600)
+    for name in ("mail", "org", "ca"):
+        make_certificate(place / "etc", name, "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+    make_certificate(place / "etc", "mail-rsa", "rsa:2048")
     return [("/etc/postern", place / "etc"), ("/var/log/postern", place / "log"), ("/run", place / "run")]
 
 
