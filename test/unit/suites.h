@@ -50,6 +50,7 @@
 
 #define UNIT_NET(SUITE) \
 	SUITE(conn) \
+	SUITE(tlsio) \
 	SUITE(hosts) \
 	SUITE(resolver) \
 	SUITE(http_client)

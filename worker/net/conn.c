@@ -5,7 +5,25 @@
 #include <sys/socket.h>
 
 #include "common/mem.h"
+#include "common/must.h"
 #include "common/sock.h"
+#include "worker/net/tlsfacts.h"
+#include "worker/net/tlsio.h"
+
+/* The two ways to move bytes. A conn with a tlsio goes the second one. */
+struct way {
+	ssize_t (*recv)(struct conn *c, void *room, size_t size);
+	ssize_t (*send)(struct conn *c, const void *bytes, size_t len);
+	void (*finish)(struct conn *c);
+};
+
+static const struct way plain, secure;
+
+static const struct way *
+way_of(const struct conn *c)
+{
+	return c->tls == NULL ? &plain : &secure;
+}
 
 int
 conn_open(struct conn *c, struct loop *loop, int fd, bool connecting,
@@ -36,6 +54,8 @@ conn_events(struct conn *c, uint32_t events)
 		c->hangup = true;
 	if (events & EPOLLERR)
 		c->failed = true;
+	if (c->tls != NULL)
+		tlsio_events(c, events);
 }
 
 int
@@ -46,8 +66,8 @@ conn_connected(struct conn *c)
 	return c->failed ? sock_error(c->io.fd) : 0;
 }
 
-ssize_t
-conn_recv(struct conn *c, void *room, size_t size)
+static ssize_t
+plain_recv(struct conn *c, void *room, size_t size)
 {
 	ssize_t len;
 
@@ -72,8 +92,8 @@ conn_discard(struct conn *c, char *scratch, size_t size)
 	return len;
 }
 
-ssize_t
-conn_send(struct conn *c, const void *bytes, size_t len)
+static ssize_t
+plain_send(struct conn *c, const void *bytes, size_t len)
 {
 	ssize_t sent;
 
@@ -85,17 +105,104 @@ conn_send(struct conn *c, const void *bytes, size_t len)
 	return sent;
 }
 
+static void
+plain_finish(struct conn *c)
+{
+	(void)shutdown(c->io.fd, SHUT_WR);
+}
+
+static const struct way plain = { plain_recv, plain_send, plain_finish };
+static const struct way secure = { tlsio_recv, tlsio_send, tlsio_finish };
+
+ssize_t
+conn_recv(struct conn *c, void *room, size_t size)
+{
+	return way_of(c)->recv(c, room, size);
+}
+
+ssize_t
+conn_send(struct conn *c, const void *bytes, size_t len)
+{
+	return way_of(c)->send(c, bytes, len);
+}
+
 void
 conn_finish(struct conn *c)
 {
 	if (!c->finished)
-		(void)shutdown(c->io.fd, SHUT_WR);
+		way_of(c)->finish(c);
 	c->finished = true;
+}
+
+int
+conn_flush(struct conn *c)
+{
+	return c->tls == NULL ? 1 : tlsio_flush(c);
+}
+
+void
+conn_secure_server(struct conn *c, const struct conf_tls *tls, struct tls_choice *choice, const char *alpn,
+    const void *early, size_t early_len)
+{
+	MUST(c->tls == NULL);
+	tlsio_secure_server(c, tls, choice, alpn, early, early_len);
+}
+
+void
+conn_secure_client(struct conn *c, const struct conf_tls *tls, const char *host, const char *alpn)
+{
+	MUST(c->tls == NULL);
+	tlsio_secure_client(c, tls, host, alpn);
+}
+
+enum conn_handshake
+conn_handshake(struct conn *c)
+{
+	return tlsio_handshake(c);
+}
+
+const char *
+conn_tls_error(const struct conn *c)
+{
+	return c->tls == NULL || c->tls->error == NULL ? "(no error)" : c->tls->error;
+}
+
+bool
+conn_is_secure(const struct conn *c)
+{
+	return c->tls != NULL && c->tls->established;
+}
+
+bool
+conn_truncated(const struct conn *c)
+{
+	return c->tls != NULL && c->tls->end == TLSIO_TRUNCATED;
+}
+
+const char *
+conn_verify_error(const struct conn *c)
+{
+	return conn_is_secure(c) ? tlsfacts_verify_error(c->tls) : NULL;
+}
+
+bool
+conn_has_certificate(const struct conn *c)
+{
+	return conn_is_secure(c) && SSL_get0_peer_certificate(c->tls->ssl) != NULL;
+}
+
+void
+conn_tls_facts(struct conn *c, struct tls_facts *facts, bool pem)
+{
+	MUST(conn_is_secure(c));
+	tlsfacts_fill(c->tls, facts, pem);
 }
 
 void
 conn_close(struct conn *c, struct loop *loop)
 {
+	if (conn_is_open(c) && c->tls != NULL)
+		tlsio_close(c);
 	if (conn_is_open(c))
 		loop_close(loop, &c->io);
 	c->readable = c->writable = false;

@@ -58,6 +58,11 @@ void conn_finish(struct conn *c);
  * returns, so the ticket of a handshake leaves with the greeting behind it. Bytes that
  * were read in the clear beforehand are never taken for TLS, but `early` (a ClientHello that
  * came behind something else), if given, is read first.
+ *
+ * One thing more is asked of the caller: bytes for which conn_send() said EAGAIN, or that it
+ * did not count, may be encrypted and half gone already. They come first in the next call.
+ * What a server has to say last in its handshake waits for the first conn_send() behind
+ * HANDSHAKE_DONE, for conn_flush(), or for a conn_recv() that finds nothing.
  */
 struct conf_tls;
 struct tls_choice;      /* common/tlsctx.h */
@@ -76,7 +81,7 @@ enum conn_handshake { HANDSHAKE_DONE, HANDSHAKE_MORE, HANDSHAKE_FAILED };
 /* Goes on with the handshake; call it again at each event while it says MORE. */
 enum conn_handshake conn_handshake(struct conn *c);
 
-/* Why it failed, or why a connection broke, in OpenSSL's words; static until the next call. */
+/* Why it failed, or why a connection broke, in OpenSSL's words; lives until the conn is closed. */
 const char *conn_tls_error(const struct conn *c);
 
 bool conn_is_secure(const struct conn *c);

@@ -1,6 +1,10 @@
 noinst_LIBRARIES += libnet.a
 libnet_a_SOURCES = \
 	worker/net/conn.h worker/net/conn.c \
+	worker/net/wire.h worker/net/wire.c \
+	worker/net/tlsio.h worker/net/tlsio.c \
+	worker/net/tlsfacts.h worker/net/tlsfacts.c \
+	worker/net/tlspeer.h worker/net/tlspeer.c \
 	worker/net/hosts.h worker/net/hosts.c \
 	worker/net/resolver.h worker/net/resolver.c \
 	worker/net/http_client.h worker/net/http_client.c
