@@ -12,6 +12,7 @@
 #include "common/buf.h"
 #include "common/list.h"
 #include "common/mem.h"
+#include "worker/net/conn.h"
 
 struct scripted {
 	struct loop *loop;
@@ -19,6 +20,7 @@ struct scripted {
 	size_t count;
 	struct loop_io io;
 	struct endpoint at;
+	const struct conf_tls *tls;
 	struct list guests;
 	unsigned connections, requests, open;
 	char *request;
@@ -27,7 +29,7 @@ struct scripted {
 struct guest {
 	struct list node;
 	struct scripted *server;
-	struct loop_io io;
+	struct conn conn;
 	struct buf in;
 	const struct scripted_step *step;       /* half played */
 	struct loop_task rest;
@@ -37,7 +39,7 @@ static void
 guest_close(struct guest *guest)
 {
 	loop_drop(&guest->rest);
-	loop_close(guest->server->loop, &guest->io);
+	conn_close(&guest->conn, guest->server->loop);
 	list_remove(&guest->node);
 	buf_reset(&guest->in);
 	guest->server->open--;
@@ -47,7 +49,7 @@ guest_close(struct guest *guest)
 static void
 say(struct guest *guest, const char *text, size_t len)
 {
-	ck_assert_int_eq(send(guest->io.fd, text, len, MSG_NOSIGNAL), (ssize_t)len);
+	ck_assert_int_eq(conn_send(&guest->conn, text, len), (ssize_t)len);
 }
 
 static void
@@ -86,22 +88,45 @@ take_request(struct guest *guest, size_t len)
 	play(guest, &server->steps[step]);
 }
 
-static void
-on_guest(struct loop_io *io, uint32_t events)
+/* False when it has left. */
+static bool
+hear(struct guest *guest)
 {
-	struct guest *guest = LIST_ENTRY(io, struct guest, io);
-	ssize_t len = recv(io->fd, buf_room(&guest->in, 4096), 4096, 0);
+	ssize_t len = conn_recv(&guest->conn, buf_room(&guest->in, 4096), 4096);
 	char *end;
 
-	(void)events;
+	if (len == -1 && errno == EAGAIN)
+		return true;
 	if (len <= 0) {
 		guest_close(guest);
-		return;
+		return false;
 	}
 	buf_added(&guest->in, (size_t)len);
 	end = memmem(buf_head(&guest->in), guest->in.len, "\r\n\r\n", 4);
-	if (end != NULL)
-		take_request(guest, (size_t)(end + 4 - buf_head(&guest->in)));
+	if (end == NULL)
+		return true;
+	/* What it plays may end with the guest's leave. */
+	take_request(guest, (size_t)(end + 4 - buf_head(&guest->in)));
+	return false;
+}
+
+static void
+on_guest(struct loop_io *io, uint32_t events)
+{
+	struct guest *guest = LIST_ENTRY(io, struct guest, conn.io);
+
+	conn_events(&guest->conn, events);
+	if (guest->server->tls != NULL && !conn_is_secure(&guest->conn)) {
+		enum conn_handshake hands = conn_handshake(&guest->conn);
+
+		if (hands == HANDSHAKE_FAILED)
+			guest_close(guest);
+		if (hands != HANDSHAKE_DONE)
+			return;
+		conn_flush(&guest->conn);
+	}
+	while (guest->conn.readable && hear(guest))
+		;
 }
 
 static void
@@ -112,12 +137,12 @@ on_connection(struct loop_io *io, uint32_t events)
 
 	(void)events;
 	guest->server = server;
-	guest->io = (struct loop_io){ .on_events = on_guest, .fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK) };
 	guest->rest.run = play_rest;
-	ck_assert_int_ne(guest->io.fd, -1);
 	buf_init(&guest->in, 1 << 20);
 	list_add(&server->guests, &guest->node);
-	ck_assert_int_eq(loop_watch(server->loop, &guest->io, EPOLLIN), 0);
+	ck_assert_int_eq(conn_open(&guest->conn, server->loop, accept4(io->fd, NULL, NULL, SOCK_NONBLOCK), false, on_guest), 0);
+	if (server->tls != NULL)
+		conn_secure_server(&guest->conn, server->tls, NULL, NULL, NULL, 0);
 	server->connections++;
 	server->open++;
 }
@@ -169,6 +194,12 @@ scripted_free(struct scripted **serverp)
 	mem_free(server->request);
 	mem_free(server);
 	*serverp = NULL;
+}
+
+void
+scripted_secure(struct scripted *server, const struct conf_tls *tls)
+{
+	server->tls = tls;
 }
 
 const struct endpoint *

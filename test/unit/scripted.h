@@ -25,6 +25,10 @@ struct scripted_step {
 struct scripted *scripted_new(struct loop *loop, const struct scripted_step *steps, size_t count);
 void scripted_free(struct scripted **serverp);
 
+/* From now on it speaks TLS with whoever comes; `tls` is borrowed. */
+struct conf_tls;
+void scripted_secure(struct scripted *server, const struct conf_tls *tls);
+
 /* Where it listens. */
 const struct endpoint *scripted_at(const struct scripted *server);
 

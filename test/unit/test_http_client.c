@@ -6,7 +6,9 @@
 #include "common/mem.h"
 #include "test/unit/clock.h"
 #include "test/unit/scripted.h"
+#include "test/unit/tlsbox.h"
 #include "test/unit/unit.h"
+#include "worker/net/tlspeer.h"
 
 #define LIMIT_MS 1000
 #define EMPTY "HTTP/1.1 200 OK\r\nAuth-Status: OK\r\nContent-Length: 0\r\n\r\n"
@@ -16,6 +18,8 @@ static struct loop *loop;
 static struct scripted *server;
 static struct conf_name name;
 static struct http_client *client;
+static struct conf_tls server_tls, client_tls;
+static const struct conf_tls *tls;      /* of the calls; NULL: http */
 
 /* One call and what became of it. */
 struct asked {
@@ -24,7 +28,7 @@ struct asked {
 	unsigned ended;
 	enum http_outcome outcome;
 	unsigned status;
-	char headers[256];
+	char headers[256], reason[256];
 	struct asked *then;     /* asked from within on_end */
 };
 
@@ -45,6 +49,7 @@ on_end(void *ctx, const struct http_result *result)
 	asked->ended++;
 	asked->outcome = result->outcome;
 	asked->status = result->head->status;
+	snprintf(asked->reason, sizeof(asked->reason), "%s", result->reason != NULL ? result->reason : "");
 	ck_assert_ptr_null(asked->call.link);
 	if (asked->then != NULL)
 		http_client_start(client, &asked->then->call);
@@ -57,7 +62,7 @@ prepare(struct asked *asked)
 	buf_init(&asked->request, 65536);
 	buf_add_text(&asked->request, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
 	asked->call = (struct http_call){
-		.request = &asked->request, .head_max = 1024, .limit_ms = LIMIT_MS,
+		.request = &asked->request, .head_max = 1024, .limit_ms = LIMIT_MS, .tls = tls,
 		.on_header = on_header, .on_end = on_end, .ctx = asked,
 	};
 }
@@ -502,11 +507,160 @@ START_TEST(a_name_is_looked_up_again)
 }
 END_TEST
 
+/* ---- https ---- */
+
+static void
+setup_tls(int version)
+{
+	setup();
+	tlsbox_make(version);
+	server_tls = tlsbox_server(SSL_VERIFY_OFF);
+	client_tls = tlsbox_client(true, false);
+	tls = &client_tls;
+}
+
+static void
+setup_tls12(void)
+{
+	setup_tls(TLS1_2_VERSION);
+}
+
+static void
+setup_tls13(void)
+{
+	setup_tls(TLS1_3_VERSION);
+}
+
+static void
+teardown_tls(void)
+{
+	teardown();
+	tlspeer_clear();
+	tlsbox_free();
+}
+
+static void
+serve_tls(const struct scripted_step *steps, int count)
+{
+	serve(steps, count);
+	scripted_secure(server, &server_tls);
+}
+
+START_TEST(a_secure_connection_is_kept_and_used_again)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+
+	serve_tls(STEPS(steps));
+	for (int i = 0; i < 5; i++) {
+		ck_assert_int_eq(ask(), HTTP_ANSWERED);
+		settle();
+	}
+	ck_assert_uint_eq(scripted_requests(server), 5);
+	ck_assert_uint_eq(scripted_connections(server), 1);
+	ck_assert_uint_eq(http_client_idle(client), 1);
+	ck_assert_str_eq(scripted_request(server), "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+}
+END_TEST
+
+START_TEST(a_secure_answer_counts_however_it_is_cut)
+{
+	struct scripted_step step = { .reply = cut_reply, .cut = (size_t)_i };
+
+	serve_tls(&step, 1);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(ask(), HTTP_ANSWERED);
+		settle();
+	}
+	ck_assert_uint_eq(scripted_connections(server), 1);
+}
+END_TEST
+
+START_TEST(a_secure_connection_that_had_died_is_made_again)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+
+	serve_tls(STEPS(steps));
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	scripted_hang_up(server);
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	scripted_hang_up(server);
+	settle();
+	ck_assert_uint_eq(http_client_idle(client), 0);
+	scripted_say(server, "x");
+	ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	scripted_say(server, "unasked");
+	settle();
+	ck_assert_uint_eq(http_client_idle(client), 0);
+	ck_assert_uint_eq(scripted_connections(server), 3);
+}
+END_TEST
+
+START_TEST(a_server_that_nobody_vouches_for_gets_no_request)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+	struct asked asked;
+
+	serve_tls(STEPS(steps));
+	client_tls = tlsbox_client(false, false);
+	start(&asked);
+	finish(&asked);
+	ck_assert_int_eq(asked.outcome, HTTP_INSECURE);
+	ck_assert_ptr_nonnull(strstr(asked.reason, "certificate verify failed"));
+	ck_assert_uint_eq(scripted_requests(server), 0);
+}
+END_TEST
+
+START_TEST(a_server_without_tls_gets_no_request)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+	struct asked asked;
+
+	serve_tls(STEPS(steps));
+	scripted_secure(server, NULL);
+	start(&asked);
+	while (scripted_connections(server) == 0)
+		loop_turn(loop, -1);
+	scripted_say(server, EMPTY);
+	finish(&asked);
+	ck_assert_int_eq(asked.outcome, HTTP_INSECURE);
+	ck_assert_uint_eq(scripted_requests(server), 0);
+}
+END_TEST
+
+START_TEST(a_handshake_that_does_not_end_counts_to_the_limit)
+{
+	struct asked asked;
+
+	serve_tls(NULL, 0);
+	scripted_secure(server, NULL);
+	start(&asked);
+	while (scripted_connections(server) == 0)
+		loop_turn(loop, -1);
+	settle();
+	ck_assert_uint_eq(asked.ended, 0);
+	clock_skip_ms(LIMIT_MS + 100);
+	finish(&asked);
+	ck_assert_int_eq(asked.outcome, HTTP_TIMED_OUT);
+}
+END_TEST
+
+static void
+add_tls_tests(TCase *tcase)
+{
+	tcase_add_test(tcase, a_secure_connection_is_kept_and_used_again);
+	tcase_add_loop_test(tcase, a_secure_answer_counts_however_it_is_cut, 1, sizeof(cut_reply) - 1);
+	tcase_add_test(tcase, a_secure_connection_that_had_died_is_made_again);
+	tcase_add_test(tcase, a_server_that_nobody_vouches_for_gets_no_request);
+	tcase_add_test(tcase, a_server_without_tls_gets_no_request);
+	tcase_add_test(tcase, a_handshake_that_does_not_end_counts_to_the_limit);
+}
+
 Suite *
 http_client_suite(void)
 {
 	Suite *suite = suite_create("http_client");
-	TCase *tcase = tcase_create("http_client");
+	TCase *tcase = tcase_create("http_client"), *tls12 = tcase_create("https, TLS 1.2");
+	TCase *tls13 = tcase_create("https, TLS 1.3");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, a_connection_is_kept_and_used_again);
@@ -532,5 +686,11 @@ http_client_suite(void)
 	tcase_add_test(tcase, a_request_longer_than_the_socket_takes_is_sent_whole);
 	tcase_add_test(tcase, a_name_is_looked_up_again);
 	suite_add_tcase(suite, tcase);
+	tcase_add_checked_fixture(tls12, setup_tls12, teardown_tls);
+	tcase_add_checked_fixture(tls13, setup_tls13, teardown_tls);
+	add_tls_tests(tls12);
+	add_tls_tests(tls13);
+	suite_add_tcase(suite, tls12);
+	suite_add_tcase(suite, tls13);
 	return suite;
 }

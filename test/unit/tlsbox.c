@@ -5,7 +5,6 @@
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/mem.h"
 #include "common/tlsctx.h"
@@ -193,8 +192,11 @@ tlsctx_new_client(const struct conf_tls *tls, const char *host, const char *alpn
 	SSL *ssl = SSL_new(tls->context->ssl);
 
 	(void)alpn;
-	SSL_set_tlsext_host_name(ssl, host);
-	SSL_set1_host(ssl, host);
+	if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) != 1) {
+		SSL_set_tlsext_host_name(ssl, host);
+		SSL_set1_host(ssl, host);
+	}
+	ERR_clear_error();
 	SSL_set_connect_state(ssl);
 	return ssl;
 }

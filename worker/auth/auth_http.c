@@ -235,6 +235,9 @@ on_end(void *ctx, const struct http_result *result)
 		auth_unavailable(&request->base, "connect() to auth http server %s failed %s", peer,
 		    log_errno(result->error));
 		return;
+	case HTTP_INSECURE:
+		auth_unavailable(&request->base, "SSL handshake with auth http server %s failed %s", peer, result->reason);
+		return;
 	case HTTP_TIMED_OUT:
 		auth_unavailable(&request->base, "auth http server %s timed out", peer);
 		return;
@@ -262,6 +265,7 @@ http_ask(struct auth_request *base)
 		.request = &request->request,
 		.head_max = server->auth_http_buffer,
 		.limit_ms = server->auth_http_timeout,
+		.tls = base->source->conf->https ? &server->auth_http_tls : NULL,
 		.on_header = on_header,
 		.on_end = on_end,
 		.ctx = request,

@@ -28,7 +28,7 @@ struct http_client {
 	unsigned idle_count, spare_count;
 };
 
-enum link_state { LINK_CONNECTING, LINK_SENDING, LINK_HEAD, LINK_BODY, LINK_IDLE };
+enum link_state { LINK_CONNECTING, LINK_SECURING, LINK_SENDING, LINK_HEAD, LINK_BODY, LINK_IDLE };
 
 /* One connection. */
 struct http_link {
@@ -41,6 +41,7 @@ struct http_link {
 	bool kept;                      /* from an earlier call, and silent since: may have died meanwhile */
 	size_t which;                   /* of the client's addresses */
 	struct endpoint peer;
+	char *reason;                   /* owned: why TLS failed; NULL: it did not */
 	size_t sent;                    /* of the request */
 	struct buf in;
 	struct http_head head;
@@ -59,6 +60,7 @@ link_bury(struct loop_task *task)
 	struct http_link *link = LIST_ENTRY(task, struct http_link, burial);
 
 	endpoint_reset(&link->peer);
+	mem_free(link->reason);
 	mem_free(link);
 }
 
@@ -94,13 +96,24 @@ link_close(struct http_link *link)
 	loop_bury(client->loop, &link->burial);
 }
 
+/* Has nothing come that belongs to no answer? Of TLS something may, such as a ticket: one has to look. */
+static bool
+is_silent(struct http_link *link)
+{
+	char byte;
+
+	if (!link->conn.readable)
+		return true;
+	return conn_is_secure(&link->conn) && conn_recv(&link->conn, &byte, 1) == -1 && errno == EAGAIN;
+}
+
 /* Puts it into the pool. Bytes that may still be there would be taken for the answer to the next request. */
 static void
 link_keep(struct http_link *link)
 {
 	struct http_client *client = link->client;
 
-	if (link->conn.readable || link->in.len > 0) {
+	if (link->in.len > 0 || !is_silent(link)) {
 		link_close(link);
 		return;
 	}
@@ -125,7 +138,9 @@ call_end(struct http_call *call, const struct http_result *result)
 static void
 link_fail(struct http_link *link, enum http_outcome outcome, int error)
 {
-	struct http_result result = { .outcome = outcome, .peer = &link->peer, .head = &link->head, .error = error };
+	struct http_result result = {
+		.outcome = outcome, .peer = &link->peer, .head = &link->head, .error = error, .reason = link->reason,
+	};
 
 	link_close(link);
 	call_end(link->call, &result);
@@ -178,6 +193,12 @@ link_open(struct http_link *link)
 
 static void link_connected(struct http_link *link);
 
+static void
+share_time(struct http_link *link)
+{
+	loop_timer_set(link->client->loop, &link->timer, link->call->limit_ms / link->client->address_count + 1);
+}
+
 /* Turns to the next address, which gets its share of the time; `error` is what the last one said. */
 static void
 link_connect(struct http_link *link, int error)
@@ -186,20 +207,24 @@ link_connect(struct http_link *link, int error)
 	struct http_call *call = link->call;
 
 	conn_close(&link->conn, client->loop);
+	loop_timer_stop(&link->timer);
 	link->state = LINK_CONNECTING;
 	while (call->tried < client->address_count) {
 		link->which = (client->preferred + call->tried++) % client->address_count;
 		if (link_open(link) == -1) {
 			error = errno;
 		} else if (link->conn.connecting) {
-			loop_timer_set(client->loop, &link->timer, call->limit_ms / client->address_count + 1);
+			share_time(link);
 			return;
 		} else {
 			link_connected(link);
 			return;
 		}
 	}
-	link_fail(link, error == ETIMEDOUT ? HTTP_TIMED_OUT : HTTP_UNREACHABLE, error);
+	if (error == EPROTO && link->reason != NULL)
+		link_fail(link, HTTP_INSECURE, error);
+	else
+		link_fail(link, error == ETIMEDOUT ? HTTP_TIMED_OUT : HTTP_UNREACHABLE, error);
 }
 
 /* The connection is gone. That is no news where it may have been gone before we asked. */
@@ -251,11 +276,53 @@ link_request(struct http_link *link)
 }
 
 static void
-link_connected(struct http_link *link)
+link_usable(struct http_link *link)
 {
 	if (link->which < link->client->address_count)
 		link->client->preferred = link->which;
 	link_request(link);
+}
+
+/* What the server's certificate has to name, unless the settings say otherwise. */
+static const char *
+server_name(const struct http_link *link, char room[ADDR_TEXT])
+{
+	if (link->client->server->host != NULL)
+		return link->client->server->host;
+	return link->peer.addr.family == AF_UNIX ? "localhost" : addr_format(room, &link->peer.addr);
+}
+
+static void
+link_secure(struct http_link *link)
+{
+	switch (conn_handshake(&link->conn)) {
+	case HANDSHAKE_DONE:
+		link_usable(link);
+		break;
+	case HANDSHAKE_MORE:
+		break;
+	case HANDSHAKE_FAILED:
+		mem_free(link->reason);
+		link->reason = mem_strdup(conn_tls_error(&link->conn));
+		link_connect(link, EPROTO);
+		break;
+	}
+}
+
+static void
+link_connected(struct http_link *link)
+{
+	char room[ADDR_TEXT];
+
+	if (link->call->tls == NULL) {
+		link_usable(link);
+		return;
+	}
+	link->state = LINK_SECURING;
+	if (!loop_timer_is_set(&link->timer))
+		share_time(link);
+	conn_secure_client(&link->conn, link->call->tls, server_name(link, room), "http/1.1");
+	link_secure(link);
 }
 
 /* Reads once, if that is worth it. Returns 1 when bytes came, 0 when none are there, -1 when none will come. */
@@ -353,13 +420,15 @@ on_events(struct loop_io *io, uint32_t events)
 	conn_events(&link->conn, events);
 	if (link->state == LINK_CONNECTING)
 		on_connect_event(link);
+	else if (link->state == LINK_SECURING)
+		link_secure(link);
 	else if (link->state == LINK_SENDING)
 		link_send(link);
 	if (link->state == LINK_HEAD)
 		link_receive(link);
 	else if (link->state == LINK_BODY && conn_is_open(&link->conn))
 		link_skip(link);
-	else if (link->state == LINK_IDLE && link->conn.readable)
+	else if (link->state == LINK_IDLE && !is_silent(link))
 		link_close(link);
 }
 
@@ -370,6 +439,7 @@ on_time(struct loop_timer *timer)
 
 	switch (link->state) {
 	case LINK_CONNECTING:
+	case LINK_SECURING:
 		link_connect(link, ETIMEDOUT);
 		break;
 	case LINK_SENDING:

@@ -9,7 +9,9 @@
  * connections try the addresses of the server in turn, beginning with the one that
  * worked last; where the server was given by name, the name is looked up again in the
  * background, at most once a minute. The answer counts from its blank line: bodies are
- * skipped afterwards. Built on: conn, http_parse, resolver.
+ * skipped afterwards. Where the server is to be spoken with through TLS, a connection
+ * that does not get that far is like one that was refused, and the request stays here.
+ * Built on: conn, http_parse, resolver.
  */
 #ifndef POSTERN_WORKER_NET_HTTP_CLIENT_H
 #define POSTERN_WORKER_NET_HTTP_CLIENT_H
@@ -28,6 +30,7 @@ struct http_link;
 enum http_outcome {
 	HTTP_ANSWERED,          /* with a whole head, whatever its status */
 	HTTP_UNREACHABLE,       /* no address took the connection; `error` is the last one's errno */
+	HTTP_INSECURE,          /* no address that took it came through a TLS handshake; `reason` is the last one's */
 	HTTP_TIMED_OUT,
 	HTTP_CLOSED,            /* before the head was whole */
 	HTTP_GARBLED,           /* head->reason says why; head->status is 0 if not even a status line came */
@@ -39,13 +42,15 @@ struct http_result {
 	const struct endpoint *peer;    /* the address that was tried last */
 	const struct http_head *head;   /* HTTP_ANSWERED, HTTP_GARBLED */
 	int error;                      /* HTTP_UNREACHABLE */
+	const char *reason;             /* HTTP_INSECURE: in parentheses, as conn_tls_error() */
 };
 
 /* One request; its asker embeds it, and fills in the first part before each start. */
 struct http_call {
 	const struct buf *request;      /* borrowed until the end: the whole of it, blank line included */
 	size_t head_max;                /* bytes of the answer's head */
-	uint64_t limit_ms;              /* for connecting and sending; again for the whole answer */
+	uint64_t limit_ms;              /* for connecting, TLS and sending; again for the whole answer */
+	const struct conf_tls *tls;     /* borrowed for good: for https; the same in all calls of a client. NULL: http */
 	void (*on_header)(void *ctx, const char *name, const char *value);      /* as http_parse_head() */
 	void (*on_end)(void *ctx, const struct http_result *result);
 	void *ctx;
