@@ -279,7 +279,7 @@ WRONG = [
     ("mail", "server {\nprotocol imap;\n}", 'no "listen" is defined for server', 0),
     ("mail", "server {\nlisten 127.0.0.1:99;\n}", "unknown mail protocol for server", 0),
     ("mail", "server {\nlisten 127.0.0.1:99;\nprotocol dance;\n}", 'unknown protocol "dance"', 2),
-    ("mail", "auth_http https://x/;", "auth_http", 0),
+    ("mail", "auth_http https:///;", "auth_http", 0),
     ("inner", "auth_http nowhere.invalid/;", "host not found", 0),
     ("main", "user nobody nogroup-at-all;", 'getgrnam("nogroup-at-all") failed', 0),
     ("main", "user nobody-at-all;", 'getpwnam("nobody-at-all") failed', 0),

@@ -596,7 +596,10 @@ START_TEST(a_text_cut_anywhere_is_one_complaint_or_none)
 	    "user root; pid \"a\\\"b\" ;error_log syslog:server=unix:/x,tag=a info; events { use epoll; }\n"
 	    "mail { auth_http 127.0.0.1:1/x; imap_auth plain external; server { listen [::1]:143 bind backlog=5;\n"
 	    "proxy_timeout '1h 5m'; smtp_capabilities \"a b\" c; }\n"
-	    "server { protocol pop3; listen unix:/y mode=0600; } }";
+	    "ssl_certificate a; ssl_certificate_key store:b; ssl_session_cache builtin:9 shared:z:1m;\n"
+	    "server { protocol pop3; listen unix:/y ssl mode=0600; server_name a *.b; ssl_protocols TLSv1.2; }\n"
+	    "server { protocol pop3; listen unix:/y ssl; server_name *.c; auth_http https://[::1]:1/x;\n"
+	    "auth_http_ssl_name y; proxy_ssl starttls; } }";
 	struct confbox box;
 
 	confbox_open(&box);
