@@ -77,6 +77,12 @@ void tlsctx_use_slot(uint32_t slot);
 struct tlspool *tlspool_new(void);
 void tlspool_free(struct tlspool **poolp);
 
+/*
+ * From now on the children of this process can read its ticket keys but never write them.
+ * A process that forks to leave its work to the child calls it in the child.
+ */
+void tlspool_settle(struct tlspool *pool);
+
 /* The next contexts belong to a new load. Unless `inherit`, they are read afresh, whatever older loads know. */
 void tlspool_load(struct tlspool *pool, bool inherit);
 

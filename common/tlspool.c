@@ -536,6 +536,12 @@ tlspool_free(struct tlspool **poolp)
 }
 
 void
+tlspool_settle(struct tlspool *pool)
+{
+	tlsticket_settle(pool->tickets);
+}
+
+void
 tlspool_load(struct tlspool *pool, bool inherit)
 {
 	pool->load++;

@@ -80,11 +80,16 @@ map_ring(struct tlsticket *t)
 	if (fd == -1 || ftruncate(fd, RING_BYTES) == -1)
 		must_die("no memory for the keys of session tickets");
 	t->writable = map(fd, PROT_READ | PROT_WRITE);
-	madvise(t->writable, RING_BYTES, MADV_DONTFORK);
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == -1)
 		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	t->ring = map(fd, PROT_READ);
 	close(fd);
+}
+
+void
+tlsticket_settle(struct tlsticket *t)
+{
+	madvise(t->writable, RING_BYTES, MADV_DONTFORK);
 }
 
 static void

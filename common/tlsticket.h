@@ -28,6 +28,9 @@ void tlsticket_free(struct tlsticket **ticketp);
 /* A new key seals from now on; the last one opens until the next rotation. Master only, and only of our own. */
 void tlsticket_rotate(struct tlsticket *ticket);
 
+/* Children of this process will not have the memory writable. Only of our own. */
+void tlsticket_settle(struct tlsticket *ticket);
+
 enum tlsticket_found {
 	TLSTICKET_BROKEN = -1,
 	TLSTICKET_UNKNOWN,

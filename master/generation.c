@@ -15,6 +15,7 @@
 #include "master/listener.h"
 #include "master/logfile.h"
 #include "master/source.h"
+#include "master/tls_build.h"
 
 /* A place for one worker. */
 struct post {
@@ -129,6 +130,7 @@ free_generation(struct generation *g)
 	list_remove(&g->node);
 	leave_sources(g);
 	logfile_close_all(g->conf);
+	tls_release(g->conf);
 	conf_free(&g->conf);
 	if (g->bell != -1)
 		close(g->bell);
@@ -235,7 +237,8 @@ generation_open(struct generation_means *means, struct conf *conf, const struct 
 	for (size_t i = 0; i < conf->source_count; i++)
 		conf->sources[i]->mailbox = -1;
 	/* Sockets last: they are what others can see. */
-	if (logfile_open_all(conf) == 0 && open_bell(g) == 0 && listener_open(conf, old == NULL ? NULL : old->conf) == 0)
+	if (logfile_open_all(conf) == 0 && open_bell(g) == 0 && tls_build(means->tls, conf) == 0 &&
+	    listener_open(conf, old == NULL ? NULL : old->conf) == 0)
 		return g;
 	free_generation(g);
 	return NULL;

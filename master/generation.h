@@ -4,7 +4,7 @@
  * It owns a struct conf with everything that was opened for it, and the places of its
  * workers. A reload makes another one beside it; the old one is retired and goes with
  * its last worker, and what it shares (sockets, sources) has been handed on by then.
- * Built on: conf, spawn, source, listener, logfile.
+ * Built on: conf, spawn, source, listener, logfile, tls_build.
  */
 #ifndef POSTERN_MASTER_GENERATION_H
 #define POSTERN_MASTER_GENERATION_H
@@ -18,6 +18,7 @@ struct board;
 struct conf;
 struct generation;
 struct sources;
+struct tlspool;
 
 enum generation_state {
 	GENERATION_STARTING,    /* not all of its children have said READY */
@@ -39,6 +40,7 @@ struct generation_birth {
 struct generation_means {
 	struct spawn *spawn;
 	struct sources *sources;
+	struct tlspool *tls;
 	void (*run)(const struct generation_birth *birth);      /* in a new worker; does not return */
 	struct list all;        /* every generation there is */
 	void (*changed)(void *ctx);     /* look at generation_state() of those that matter */
@@ -46,7 +48,7 @@ struct generation_means {
 };
 
 /*
- * Opens the logs and listening sockets of `conf` (taken over); sockets are taken from
+ * Opens the logs of `conf`, builds its TLS contexts and opens the listening sockets (taken over); sockets are taken from
  * `old` (NULL: there is none) where they are the same. Forks nobody. NULL with the reason
  * logged when that fails, and then `conf` is gone and `old` is as it was.
  */

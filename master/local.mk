@@ -5,6 +5,7 @@ libmaster_a_SOURCES += master/feed.h master/feed.c
 libmaster_a_SOURCES += master/options.h master/options.c master/signals.h master/signals.c
 libmaster_a_SOURCES += master/pidfile.h master/pidfile.c master/daemon.h master/daemon.c
 libmaster_a_SOURCES += master/names.h master/names.c
+libmaster_a_SOURCES += master/tls_build.h master/tls_build.c
 libmaster_a_SOURCES += master/logfile.h master/logfile.c master/listener.h master/listener.c
 libmaster_a_SOURCES += master/spawn.h master/spawn.c master/helper.h master/helper.c master/source.h master/source.c
 libmaster_a_SOURCES += master/generation.h master/generation.c master/reload.h master/reload.c master/master.h master/master.c

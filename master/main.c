@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/proc.h"
+#include "common/tlsctx.h"
 #include "master/conf_check.h"
 #include "master/conf_dump.h"
 #include "master/conf_load.h"
@@ -30,6 +31,7 @@
 #include "master/pidfile.h"
 #include "master/signals.h"
 #include "master/source.h"
+#include "master/tls_build.h"
 #include "worker/worker.h"
 
 static const char help[] =
@@ -157,6 +159,17 @@ send_signal(const struct conf_request *request, const char *word)
 	return status;
 }
 
+static int
+try_tls(struct conf *conf)
+{
+	struct tlspool *pool = tlspool_new();
+	int result = tls_build(pool, conf);
+
+	tls_release(conf);
+	tlspool_free(&pool);
+	return result;
+}
+
 /* Opens what a start would open, but binds nothing. Returns 0, or -1 with the reason logged. */
 static int
 try_files(struct conf *conf)
@@ -168,6 +181,8 @@ try_files(struct conf *conf)
 	for (size_t i = 0; i < conf->source_count && result == 0; i++)
 		if (helper_is_needed(conf->sources[i]))
 			result = source_check(conf, conf->sources[i]);
+	if (result == 0)
+		result = try_tls(conf);
 	logfile_close_all(conf);
 	return result;
 }

@@ -19,6 +19,7 @@
 #include "common/mem.h"
 #include "common/must.h"
 #include "common/proc.h"
+#include "common/tlsctx.h"
 #include "master/conf_load.h"
 #include "master/daemon.h"
 #include "master/feed.h"
@@ -51,11 +52,37 @@ struct master {
 	char *pid_path;                 /* owned; NULL until the file is written */
 	struct loop_io signals;
 	struct loop_timer limit;        /* of the start, later of the stop */
+	struct loop_timer tickets;      /* until the keys of session tickets are due */
 	struct loop_task look;          /* at what has changed, outside of others' callbacks */
 	/* While we start, what is severe is said on the terminal too. */
 	struct log starting;
 	struct log_target terminal;
 };
+
+/* --- TLS that all workers share --- */
+
+static void
+await_rotation(struct master *m)
+{
+	loop_timer_set(m->loop, &m->tickets, tlspool_ticket_period(m->means.tls) * UINT64_C(1000));
+}
+
+static void
+on_rotation(struct loop_timer *timer)
+{
+	struct master *m = LIST_ENTRY(timer, struct master, tickets);
+
+	tlspool_rotate_tickets(m->means.tls);
+	await_rotation(m);
+}
+
+static void
+on_slot_left(void *ctx, uint32_t slot)
+{
+	struct master *m = ctx;
+
+	tlspool_unlock_dead(m->means.tls, slot);
+}
 
 /* --- the end --- */
 
@@ -336,6 +363,10 @@ set_up(struct master *m, const struct master_order *order)
 	m->spawn = spawn_new(m->loop, m->board, generation_conf(m->current)->master_process);
 	m->feed = feed_new(m->loop);
 	m->sources = sources_new(m->spawn, m->feed, on_changed, m);
+	spawn_watch_slots(m->spawn, on_slot_left, m);
+	m->tickets.on_time = on_rotation;
+	tlspool_settle(m->means.tls);
+	await_rotation(m);
 	m->means.spawn = m->spawn;
 	m->means.sources = m->sources;
 	m->reload = reload_new(m->loop, &m->means, order->request, on_reloaded, m);
@@ -353,6 +384,7 @@ tear_down(struct master *m)
 		pidfile_remove(m->pid_path, getpid());
 	mem_free(m->pid_path);
 	loop_timer_stop(&m->limit);
+	loop_timer_stop(&m->tickets);
 	loop_close(m->loop, &m->signals);
 	reload_free(&m->reload);
 	log_say(LOG_NOTICE, "exit");
@@ -363,6 +395,7 @@ tear_down(struct master *m)
 	spawn_free(&m->spawn);
 	board_free(&m->board);
 	loop_free(&m->loop);
+	tlspool_free(&m->means.tls);
 }
 
 static void
@@ -382,11 +415,14 @@ master_run(const struct master_order *order)
 	struct master m = { .means = { .run = order->run, .changed = on_changed, .ctx = &m } };
 
 	list_init(&m.means.all);
+	m.means.tls = tlspool_new();
 	m.current = generation_open(&m.means, order->conf, NULL);
-	if (m.current == NULL)
-		return EXIT_FAILURE;
-	if (background && daemon_begin() == -1) {
+	if (m.current != NULL && background && daemon_begin() == -1) {
 		generation_discard(m.current, NULL);
+		m.current = NULL;
+	}
+	if (m.current == NULL) {
+		tlspool_free(&m.means.tls);
 		return EXIT_FAILURE;
 	}
 	generation_hold(m.current);

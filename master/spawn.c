@@ -24,6 +24,8 @@ struct spawn {
 	struct list places;
 	bool respawn;
 	uint64_t complained_ms;
+	void (*slot_left)(void *ctx, uint32_t slot);    /* NULL: nobody watches */
+	void *ctx;
 };
 
 static void fill_again(struct place *place);
@@ -56,6 +58,13 @@ struct board *
 spawn_board(const struct spawn *spawn)
 {
 	return spawn->board;
+}
+
+void
+spawn_watch_slots(struct spawn *spawn, void (*left)(void *ctx, uint32_t slot), void *ctx)
+{
+	spawn->slot_left = left;
+	spawn->ctx = ctx;
 }
 
 bool
@@ -155,6 +164,10 @@ cannot(const struct place *place, const char *call)
 static void
 leave_slot(struct place *place)
 {
+	const struct spawn *spawn = place->spawn;
+
+	if (spawn->slot_left != NULL)
+		spawn->slot_left(spawn->ctx, place->slot);
 	board_release(place->spawn->board, place->slot);
 	place->slot = BOARD_NO_SLOT;
 }

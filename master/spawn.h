@@ -62,6 +62,9 @@ struct spawn *spawn_new(struct loop *loop, struct board *board, bool respawn);
 void spawn_free(struct spawn **spawnp);
 
 struct board *spawn_board(const struct spawn *spawn);
+
+/* Calls `left` with every slot whose process is dead, before another may take it. */
+void spawn_watch_slots(struct spawn *spawn, void (*left)(void *ctx, uint32_t slot), void *ctx);
 bool spawn_is_empty(const struct spawn *spawn);
 
 /* From now on no place is filled a second time. */

@@ -20,6 +20,7 @@
 #include "common/must.h"
 #include "common/proc.h"
 #include "common/sandbox.h"
+#include "common/tlsctx.h"
 #include "worker/accept.h"
 #include "worker/session.h"
 #include "worker/shift.h"
@@ -281,6 +282,7 @@ prepare(struct worker *w)
 	shift->conf = conf;
 	shift->board = w->birth->board;
 	shift->slot = board_slot(w->birth->board, w->birth->slot);
+	tlsctx_use_slot(w->birth->slot);
 	must_set_last_words(shift->slot->last_words, sizeof(shift->slot->last_words));
 	shift->loop = loop_new(conf->epoll_events);
 	loop_set_resolution(shift->loop, conf->timer_resolution);
