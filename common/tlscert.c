@@ -27,6 +27,7 @@ struct tlscert {
 struct answer {
 	const char *password;   /* NULL: we have none */
 	bool asked;
+	const char *failed;     /* the function that gave no key */
 };
 
 /* How a key is read with one answer to the question for its password. */
@@ -96,6 +97,7 @@ read_file(const char *path, struct answer *answer)
 	BIO *bio = BIO_new_file(path, "r");
 	EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, on_password, answer);
 
+	answer->failed = bio == NULL ? "BIO_new_file" : "PEM_read_bio_PrivateKey";
 	BIO_free(bio);
 	return key;
 }
@@ -124,6 +126,7 @@ read_store(const char *name, struct answer *answer)
 	OSSL_STORE_CTX *store = OSSL_STORE_open(name + strlen(STORE), method, answer, NULL, NULL);
 	EVP_PKEY *key = NULL;
 
+	answer->failed = store == NULL ? "OSSL_STORE_open" : "OSSL_STORE_load";
 	if (store != NULL) {
 		OSSL_STORE_expect(store, OSSL_STORE_INFO_PKEY);
 		key = find_key(store);
@@ -195,8 +198,7 @@ read_with_passwords(read_key *read, const char *name, const char *path, struct a
 static int
 load_key(struct tlscert *cert, const char *name, const char *passwords, char *why, size_t size)
 {
-	bool stored = tlscert_key_is_stored(name);
-	read_key *read = stored ? read_store : read_file;
+	read_key *read = tlscert_key_is_stored(name) ? read_store : read_file;
 	struct answer answer = { 0 };
 
 	if (strncmp(name, ENGINE, strlen(ENGINE)) == 0) {
@@ -213,8 +215,7 @@ load_key(struct tlscert *cert, const char *name, const char *passwords, char *wh
 		snprintf(why, size, "cannot load certificate key \"%s\": it is encrypted, and there is no password file "
 		    "for it", name);
 	} else if (cert->key == NULL && *why == '\0') {
-		tlserror_write(why, size, "cannot load certificate key \"%s\": %s() failed", name,
-		    stored ? "OSSL_STORE_load" : "PEM_read_bio_PrivateKey");
+		tlserror_write(why, size, "cannot load certificate key \"%s\": %s() failed", name, answer.failed);
 	}
 	return cert->key == NULL ? -1 : 0;
 }
