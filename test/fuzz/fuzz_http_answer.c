@@ -41,6 +41,7 @@ check(const struct said *said, unsigned status, const struct server *server, con
 {
 	MUST(status >= 200 && status < 300 && said->statuses == 1);
 	MUST(is_clean(out->user) && is_clean(out->pass) && is_clean(out->host) && is_clean(out->text));
+	MUST(is_clean(out->ssl_name) && (out->ssl_name == NULL || strpbrk(out->ssl_name, " *\"\\") == NULL));
 	MUST(out->wait_ms <= 600000);
 	if (out->outcome == AUTH_ACCEPTED) {
 		MUST(said->oks == 1);

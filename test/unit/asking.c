@@ -64,6 +64,7 @@ on_answer(void *ctx, const struct auth_answer *answer)
 	asked->request = NULL;
 	asked->outcome = answer->outcome;
 	asked->port = answer->port;
+	asked->ssl = answer->ssl;
 	ck_assert_str_eq(answer->source, "/etc/users");
 	copy(asked->user, sizeof(asked->user), answer->user);
 	copy(asked->pass, sizeof(asked->pass), answer->pass);

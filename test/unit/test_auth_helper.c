@@ -93,7 +93,7 @@ static char user[] = "u", pass[] = "p", host[] = "192.0.2.1", text[] = "gone fis
 START_TEST(a_yes_comes_through_whole)
 {
 	const struct helper_reply yes = {
-		.outcome = HELPER_ACCEPTED, .user = user, .pass = pass, .host = host, .port = 1143,
+		.outcome = HELPER_ACCEPTED, .user = user, .pass = pass, .host = host, .port = 1143, .says_ssl = true, .ssl = PROXY_SSL_ON,
 	};
 	struct asked asked;
 	struct taken taken;
@@ -107,6 +107,7 @@ START_TEST(a_yes_comes_through_whole)
 	ck_assert_str_eq(asked.pass, "p");
 	ck_assert_str_eq(asked.host, "192.0.2.1");
 	ck_assert_uint_eq(asked.port, 1143);
+	ck_assert_int_eq(asked.ssl, AUTH_SSL_ON);
 	ck_assert_str_eq(asking_logged(&asking), "");
 }
 END_TEST

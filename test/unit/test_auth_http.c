@@ -201,6 +201,48 @@ START_TEST(a_request_is_written_as_nginx_writes_it)
 }
 END_TEST
 
+#define CLIENT "Client-IP: 198.51.100.7\r\n"
+#define TLS CLIENT "Auth-SSL: on\r\nAuth-SSL-Protocol: TLSv1.3\r\nAuth-SSL-Cipher: TLS_AES_128_GCM_SHA256\r\n"
+#define CERTIFICATE \
+	"Auth-SSL-Subject: CN=joe,O=A\\, B\r\nAuth-SSL-Issuer: CN=ca\r\nAuth-SSL-Serial: 0A\r\n" \
+	"Auth-SSL-Fingerprint: 1f\r\nAuth-SSL-Fingerprint-SHA256: 2f\r\n"
+
+static const struct {
+	bool secure, pass_certificate;
+	const char *verify, *subject;
+	const char *headers;    /* how the request ends */
+} tls_requests[] = {
+	{ false, true, "SUCCESS", "CN=joe,O=A\\, B", CLIENT },
+	{ true, true, NULL, NULL, TLS },
+	{ true, true, "NONE", NULL, TLS "Auth-SSL-Verify: NONE\r\n" },
+	{ true, false, "SUCCESS", "CN=joe,O=A\\, B", TLS "Auth-SSL-Verify: SUCCESS\r\n" CERTIFICATE },
+	{ true, true, "FAILED:certificate has expired", "CN=joe,O=A\\, B", TLS
+	    "Auth-SSL-Verify: FAILED:certificate has expired\r\n" CERTIFICATE "Auth-SSL-Cert: -----BEGIN%20X%0Aa+b/=%0A\r\n" },
+};
+
+START_TEST(tls_is_told_of_as_nginx_tells_it)
+{
+	static const struct scripted_step steps[] = { { .reply = YES } };
+	char *end = mem_printf("%sAuth-Authz: boss\r\n\r\n", tls_requests[_i].headers);
+	const char *request;
+
+	serve(STEPS(steps));
+	server.auth_http_pass_client_cert = tls_requests[_i].pass_certificate;
+	facts.secure = tls_requests[_i].secure;
+	facts.tls = (struct tls_facts){
+		.protocol = "TLSv1.3", .cipher = "TLS_AES_128_GCM_SHA256", .verify = tls_requests[_i].verify,
+		.subject = tls_requests[_i].subject, .issuer = "CN=ca", .serial = "0A",
+		.fingerprint = "1f", .fingerprint_sha256 = "2f", .certificate = "-----BEGIN X\na+b/=\n",
+	};
+	credentials.authz = (char *)(uintptr_t)"boss";
+	ask();
+	request = scripted_request(scripted);
+	ck_assert_uint_gt(strlen(request), strlen(end));
+	ck_assert_str_eq(request + strlen(request) - strlen(end), end);
+	mem_free(end);
+}
+END_TEST
+
 START_TEST(a_unix_client_is_named_and_attempts_are_counted)
 {
 	static const struct scripted_step steps[] = { { .reply = YES } };
@@ -405,6 +447,7 @@ auth_http_suite(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, a_request_is_written_as_nginx_writes_it, 0, UNIT_COUNT(requests));
+	tcase_add_loop_test(tcase, tls_is_told_of_as_nginx_tells_it, 0, UNIT_COUNT(tls_requests));
 	tcase_add_test(tcase, a_unix_client_is_named_and_attempts_are_counted);
 	tcase_add_test(tcase, a_line_break_never_makes_a_header);
 	tcase_add_loop_test(tcase, an_outcome_is_told_and_a_failure_logged_once, 0, UNIT_COUNT(outcomes));

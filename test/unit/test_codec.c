@@ -14,7 +14,7 @@ static const struct helper_request request = {
 static char user[] = "u", pass[] = "p w", host[] = "192.0.2.9", reason[] = "";
 
 static const struct helper_reply reply = {
-	.outcome = HELPER_ACCEPTED, .port = 65535, .is_unix = true, .user = user, .pass = pass, .host = host,
+	.outcome = HELPER_ACCEPTED, .port = 65535, .is_unix = true, .says_ssl = true, .ssl = PROXY_SSL_STARTTLS, .user = user, .pass = pass, .host = host,
 	.reason = reason,
 };
 
@@ -55,6 +55,7 @@ START_TEST(a_reply_comes_out_as_it_went_in)
 	ck_assert_int_gt(len, 0);
 	ck_assert_int_eq(helper_reply_decode(&out, bytes, (size_t)len), 0);
 	ck_assert(out.outcome == reply.outcome && out.port == reply.port && out.is_unix);
+	ck_assert(out.says_ssl && out.ssl == PROXY_SSL_STARTTLS);
 	assert_same(out.user, reply.user);
 	assert_same(out.pass, reply.pass);
 	assert_same(out.host, reply.host);

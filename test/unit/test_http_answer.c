@@ -11,7 +11,7 @@
 #define YES "Auth-Status: OK\n" TO
 #define D50 "12345678901234567890123456789012345678901234567890"
 
-enum { PROXY_PASS = 1, SMTP_AUTH = 2 };
+enum { PROXY_PASS = 1, SMTP_AUTH = 2, NAMELESS = 4 };
 
 #define CASE(http_status, lines, text, ...) { .status = http_status, .headers = lines, .outcome = text, __VA_ARGS__ }
 
@@ -48,6 +48,20 @@ static const struct {
 	CASE(200, YES "Auth-Pass: \n", "bad: sent invalid header in response: Auth-Pass"),
 	CASE(200, YES "Auth-Wait: soon\n", "bad: sent invalid header in response: Auth-Wait"),
 	CASE(200, YES "Auth-Wait: -1\n", "bad: sent invalid header in response: Auth-Wait"),
+
+	/* TLS towards the backend */
+	CASE(200, YES "Auth-SSL: on\n", "accepted to 192.0.2.1 port 143 ssl 2"),
+	CASE(200, YES "auth-ssl: off\n", "accepted to 192.0.2.1 port 143 ssl 1"),
+	CASE(200, YES "Auth-SSL: starttls\nAuth-SSL-Name: imap.example.com\n",
+	    "accepted to 192.0.2.1 port 143 ssl 3 name imap.example.com"),
+	CASE(200, YES "Auth-SSL-Name: 2001:db8::1\n", "accepted to 192.0.2.1 port 143 name 2001:db8::1"),
+	CASE(200, YES "Auth-SSL: ON\n", "bad: sent invalid header in response: Auth-SSL"),
+	CASE(200, YES "Auth-SSL: \n", "bad: sent invalid header in response: Auth-SSL"),
+	CASE(200, YES "Auth-SSL: on\nAuth-SSL: off\n", "bad: sent invalid header in response: Auth-SSL twice"),
+	CASE(200, YES "Auth-SSL-Name: \n", "bad: sent invalid header in response: Auth-SSL-Name"),
+	CASE(200, YES "Auth-SSL-Name: a b\n", "bad: sent invalid header in response: Auth-SSL-Name"),
+	CASE(200, YES "Auth-SSL-Name: *.example.com\n", "bad: sent invalid header in response: Auth-SSL-Name"),
+	CASE(200, "Auth-Status: no\nAuth-SSL: x\n", "refused \"no\" and close"),
 
 	/* where to */
 	CASE(200, "Auth-Status: OK\n", "bad: did not send server or port"),
@@ -90,6 +104,15 @@ static const struct {
 	    "bad: sent invalid server port:\"65536\""),
 	CASE(200, "Auth-Status: OK\nAuth-Server: 192.0.2.1\nAuth-Port: imap\n",
 	    "bad: sent invalid server port:\"imap\""),
+
+	/* a certificate alone does not say who it is */
+	CASE(200, YES "Auth-Pass: x\n", "bad: did not send user", .method = METHOD_EXTERNAL, .set = NAMELESS),
+	CASE(200, YES "Auth-User: \nAuth-Pass: x\n", "bad: did not send user", .method = METHOD_EXTERNAL,
+	    .set = NAMELESS),
+	CASE(200, YES, "bad: did not send user", .protocol = PROTOCOL_SMTP, .method = METHOD_EXTERNAL,
+	    .set = NAMELESS),
+	CASE(200, YES "Auth-User: u\nAuth-Pass: x\n", "accepted user u pass x to 192.0.2.1 port 143",
+	    .method = METHOD_EXTERNAL, .set = NAMELESS),
 
 	/* a digest is no password for the backend */
 	CASE(200, YES, "bad: did not send password", .method = METHOD_APOP),
@@ -139,6 +162,7 @@ question_of(int i)
 	static struct server server;
 	static struct credentials credentials;
 	static struct auth_question question;
+	static char named[] = "joe", nameless[] = "";
 
 	server = (struct server){
 		.protocol = cases[i].protocol,
@@ -146,6 +170,7 @@ question_of(int i)
 		.proxy_smtp_auth = cases[i].set & SMTP_AUTH,
 	};
 	credentials.method = cases[i].method != 0 ? cases[i].method : METHOD_PLAIN;
+	credentials.user = cases[i].set & NAMELESS ? nameless : named;
 	question = (struct auth_question){ .server = &server, .credentials = &credentials };
 	return &question;
 }
@@ -192,6 +217,8 @@ outcome_text(char *out, enum http_answer_verdict verdict, const struct auth_answ
 		add(out, " pass ", answer->pass);
 		add(out, answer->is_unix ? " to unix " : " to ", answer->host);
 		add_number(out, " port ", answer->port);
+		add_number(out, " ssl ", answer->ssl);
+		add(out, " name ", answer->ssl_name);
 	} else {
 		sprintf(out, "refused \"%s\"", answer->text);
 		add(out, " code ", answer->code);

@@ -245,6 +245,35 @@ START_TEST(challenges_need_a_plain_secret_and_reveal_it_for_the_backend)
 }
 END_TEST
 
+static const struct {
+	const char *keys;
+	bool said;
+	enum proxy_ssl ssl;
+} ssls[] = {
+	{ "", false, PROXY_SSL_OFF },
+	{ "ssl=no", true, PROXY_SSL_OFF },
+	{ "ssl=yes", true, PROXY_SSL_ON },
+	{ "ssl=any-cert host=192.0.2.1", true, PROXY_SSL_ON },
+	{ "ssl=starttls", true, PROXY_SSL_STARTTLS },
+	{ "starttls=yes", true, PROXY_SSL_STARTTLS },
+	{ "starttls=any-cert", true, PROXY_SSL_STARTTLS },
+	{ "ssl=yes starttls=yes", true, PROXY_SSL_STARTTLS },
+};
+
+START_TEST(keys_say_what_tls_the_backend_gets)
+{
+	char *text = mem_printf("u:{PLAIN}p::::::%s\n", ssls[_i].keys);
+	struct helper_request request = login("u", "p");
+	struct helper_reply reply;
+
+	ck_assert_str_eq(ask(text, &request, &reply), "");
+	ck_assert(reply.says_ssl == ssls[_i].said);
+	ck_assert_int_eq(reply.ssl, ssls[_i].ssl);
+	helper_reply_reset(&reply);
+	mem_free(text);
+}
+END_TEST
+
 START_TEST(what_no_password_proves_is_refused)
 {
 	struct helper_request request = login("alice", "sesame");
@@ -332,7 +361,10 @@ static const struct {
 	{ "a:{PLAIN}x::::::allow_nets=all\n", "invalid network in \"allow_nets\"", 1 },
 	{ "a:{PLAIN}x::::::protocols=imap,http\n", "unknown protocol in \"protocols\"", 1 },
 	{ "a:{PLAIN}x::::::nopassword=y\n", "\"nopassword\" is not supported", 1 },
-	{ "a:{PLAIN}x::::::ssl=yes\n", "\"ssl\" is not supported", 1 },
+	{ "a:{PLAIN}x::::::ssl=on\n", "invalid value of \"ssl\"", 1 },
+	{ "a:{PLAIN}x::::::ssl=\n", "a key has no value", 1 },
+	{ "a:{PLAIN}x::::::starttls=no\n", "invalid value of \"starttls\"", 1 },
+	{ "a:{PLAIN}x::::::ssl=no starttls=yes\n", "\"starttls\" with \"ssl=no\"", 1 },
 };
 
 START_TEST(a_bad_line_refuses_the_file_and_is_named)
@@ -419,6 +451,7 @@ passwdfile_suite(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, reset_count, NULL);
 	tcase_add_loop_test(tcase, who_knows_the_password_is_let_in_and_nobody_else, 0, UNIT_COUNT(logins));
+	tcase_add_loop_test(tcase, keys_say_what_tls_the_backend_gets, 0, UNIT_COUNT(ssls));
 	tcase_add_loop_test(tcase, keys_say_where_the_mail_lives, 0, UNIT_COUNT(backends));
 	tcase_add_loop_test(tcase, keys_restrict_who_comes_from_where_by_what, 0, UNIT_COUNT(places));
 	tcase_add_test(tcase, the_reason_of_nologin_is_for_who_knows_the_password);

@@ -59,6 +59,7 @@ auth_answer_reset(struct auth_answer *answer)
 	mem_free_secret(&answer->user);
 	mem_free_secret(&answer->pass);
 	mem_free_secret(&answer->host);
+	mem_free_secret(&answer->ssl_name);
 	mem_free_secret(&answer->text);
 	mem_free_secret(&answer->code);
 	mem_free_secret(&answer->reason);

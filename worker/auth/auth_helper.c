@@ -141,13 +141,23 @@ is_sane(const struct helper_reply *reply)
 	    (reply->text == NULL || may_be_shown(reply->text));
 }
 
+static enum auth_ssl
+ssl_of(const struct helper_reply *reply)
+{
+	static const enum auth_ssl words[] = {
+		[PROXY_SSL_OFF] = AUTH_SSL_OFF, [PROXY_SSL_ON] = AUTH_SSL_ON, [PROXY_SSL_STARTTLS] = AUTH_SSL_STARTTLS,
+	};
+
+	return reply->says_ssl ? words[reply->ssl] : AUTH_SSL_UNSAID;
+}
+
 static void
 settle(struct question *q, struct helper_reply *reply)
 {
 	const struct auth_answer answer = {
 		.outcome = reply->outcome == HELPER_ACCEPTED ? AUTH_ACCEPTED : AUTH_REFUSED,
 		.user = reply->user, .pass = reply->pass, .host = reply->host, .port = reply->port, .is_unix = reply->is_unix,
-		.text = reply->text, .reason = reply->reason,
+		.ssl = ssl_of(reply), .text = reply->text, .reason = reply->reason,
 	};
 
 	auth_settle(&q->request, &answer);

@@ -123,6 +123,39 @@ add_client(struct buf *out, const struct auth_question *question)
 	return failed;
 }
 
+/* What TLS told of the client's certificate, if it was asked for one. */
+static int
+add_certificate(struct buf *out, const struct tls_facts *tls, bool whole)
+{
+	int failed = 0;
+
+	if (tls->verify == NULL)
+		return 0;
+	failed |= add_header(out, "Auth-SSL-Verify", tls->verify);
+	if (tls->subject == NULL)
+		return failed;
+	failed |= add_header(out, "Auth-SSL-Subject", tls->subject);
+	failed |= add_header(out, "Auth-SSL-Issuer", tls->issuer);
+	failed |= add_header(out, "Auth-SSL-Serial", tls->serial);
+	failed |= add_header(out, "Auth-SSL-Fingerprint", tls->fingerprint);
+	failed |= add_header(out, "Auth-SSL-Fingerprint-SHA256", tls->fingerprint_sha256);
+	if (whole && tls->certificate != NULL)
+		failed |= add_escaped(out, "Auth-SSL-Cert", tls->certificate);
+	return failed;
+}
+
+static int
+add_tls(struct buf *out, const struct auth_question *question)
+{
+	const struct tls_facts *tls = &question->facts->tls;
+
+	if (!question->facts->secure)
+		return 0;
+	return add_header(out, "Auth-SSL", "on") | add_header(out, "Auth-SSL-Protocol", tls->protocol) |
+	    add_header(out, "Auth-SSL-Cipher", tls->cipher) |
+	    add_certificate(out, tls, question->server->auth_http_pass_client_cert);
+}
+
 /* What follows the rows that every request has. */
 static int
 add_rest(struct buf *out, const struct auth_question *question)
@@ -136,6 +169,7 @@ add_rest(struct buf *out, const struct auth_question *question)
 		failed |= add_header(out, "Auth-SMTP-From", c->mail);
 		failed |= add_header(out, "Auth-SMTP-To", c->rcpt);
 	}
+	failed |= add_tls(out, question);
 	if (c->authz != NULL)
 		failed |= add_escaped(out, "Auth-Authz", c->authz);
 	for (; headers != NULL && *headers != NULL; headers++)

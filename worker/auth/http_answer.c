@@ -22,6 +22,8 @@ static const char *const names[ANSWER_FIELDS] = {
 	[ANSWER_PASS]   = "Auth-Pass",
 	[ANSWER_WAIT]   = "Auth-Wait",
 	[ANSWER_CODE]   = "Auth-Error-Code",
+	[ANSWER_SSL]    = "Auth-SSL",
+	[ANSWER_SSL_NAME] = "Auth-SSL-Name",
 };
 
 void
@@ -143,6 +145,36 @@ needs_password(const struct auth_question *question)
 	    (server->protocol != PROTOCOL_SMTP || server->proxy_smtp_auth);
 }
 
+/* TLS towards that backend; without a word about it, as configured. */
+static enum http_answer_verdict
+judge_ssl(const struct http_answer *answer, struct auth_answer *out, char *why)
+{
+	static const char *const words[] = {
+		[AUTH_SSL_OFF] = "off", [AUTH_SSL_ON] = "on", [AUTH_SSL_STARTTLS] = "starttls",
+	};
+	const char *ssl = answer->fields[ANSWER_SSL], *name = answer->fields[ANSWER_SSL_NAME];
+	struct addr addr;
+
+	for (int i = AUTH_SSL_OFF; ssl != NULL && i <= AUTH_SSL_STARTTLS; i++)
+		if (strcmp(ssl, words[i]) == 0)
+			out->ssl = (enum auth_ssl)i;
+	if (ssl != NULL && out->ssl == AUTH_SSL_UNSAID)
+		return bad(why, "sent invalid header in response: Auth-SSL");
+	if (name != NULL && !is_host_name(name) && addr_parse(&addr, name, strlen(name)) == -1)
+		return bad(why, "sent invalid header in response: Auth-SSL-Name");
+	out->ssl_name = mem_strdup(name);
+	return ANSWER_FINAL;
+}
+
+/* Only the source can tell whose certificate that is. */
+static bool
+needs_user(const struct auth_question *question)
+{
+	const struct credentials *credentials = question->credentials;
+
+	return credentials->method == METHOD_EXTERNAL && !is_given(credentials->user);
+}
+
 static enum http_answer_verdict
 judge_ok(const struct http_answer *answer, const struct auth_question *question, struct auth_answer *out, char *why)
 {
@@ -150,6 +182,8 @@ judge_ok(const struct http_answer *answer, const struct auth_question *question,
 
 	if (answer->fields[ANSWER_CODE] != NULL)
 		return bad(why, "sent invalid header in response: Auth-Error-Code with OK");
+	if (!is_given(user) && needs_user(question))
+		return bad(why, "did not send user");
 	if (!is_given(pass) && needs_password(question))
 		return bad(why, "did not send password");
 	if (user != NULL && (*user == '\0' || strlen(user) > PROTO_USER_MAX))
@@ -159,6 +193,8 @@ judge_ok(const struct http_answer *answer, const struct auth_question *question,
 	out->outcome = AUTH_ACCEPTED;
 	out->user = mem_strdup(user);
 	out->pass = mem_strdup(pass);
+	if (judge_ssl(answer, out, why) == ANSWER_BAD)
+		return ANSWER_BAD;
 	return judge_backend(answer, question->server, out, why);
 }
 

@@ -4,7 +4,7 @@
 
 #include "common/mem.h"
 
-#define VERSION 1
+#define VERSION 2
 #define NO_TEXT UINT32_MAX
 
 /* The heads have no padding: every byte that leaves was written. */
@@ -17,6 +17,7 @@ struct request_head {
 
 struct reply_head {
 	uint32_t version, outcome, port, is_unix;
+	uint32_t ssl;           /* 0: nothing is said of it; else enum proxy_ssl and 1 */
 };
 
 _Static_assert(sizeof(struct request_head) == 16 + 16 + sizeof(struct addr) + 4, "padding in request_head");
@@ -180,6 +181,7 @@ helper_reply_encode(void *out, size_t size, const struct helper_reply *reply)
 	struct writer w = { .at = out, .left = size };
 	const struct reply_head head = {
 		.version = VERSION, .outcome = reply->outcome, .port = reply->port, .is_unix = reply->is_unix,
+		.ssl = reply->says_ssl ? (uint32_t)reply->ssl + 1 : 0,
 	};
 
 	put(&w, &head, sizeof(head));
@@ -203,11 +205,13 @@ helper_reply_decode(struct helper_reply *reply, const void *bytes, size_t len)
 		return -1;
 	memcpy(&head, at, sizeof(head));
 	if (head.version != VERSION || head.outcome < HELPER_ACCEPTED || head.outcome > HELPER_UNAVAILABLE ||
-	    head.port > UINT16_MAX || head.is_unix > 1)
+	    head.port > UINT16_MAX || head.is_unix > 1 || head.ssl > PROXY_SSL_STARTTLS + 1)
 		return -1;
 	reply->outcome = (enum helper_outcome)head.outcome;
 	reply->port = head.port;
 	reply->is_unix = head.is_unix;
+	reply->says_ssl = head.ssl > 0;
+	reply->ssl = head.ssl > 0 ? (enum proxy_ssl)(head.ssl - 1) : PROXY_SSL_OFF;
 	reply->user = get_copy(&r);
 	reply->pass = get_copy(&r);
 	reply->host = get_copy(&r);

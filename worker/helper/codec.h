@@ -41,6 +41,8 @@ struct helper_reply {
 	enum helper_outcome outcome;
 	unsigned port;
 	bool is_unix;
+	bool says_ssl;                  /* ... what TLS the backend gets: */
+	enum proxy_ssl ssl;
 	char *user, *pass, *host;
 	char *text;                     /* for the client */
 	char *reason;                   /* for the log; no secret */

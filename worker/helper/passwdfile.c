@@ -258,6 +258,7 @@ admit(const struct passwdline *line, const struct helper_request *request, struc
 	if (reply->pass == NULL && needs_plain(request))        /* the client has not told it */
 		reply->pass = secret_reveal(&line->secret);
 	passwdline_backend(line, &reply->host, &reply->port, &reply->is_unix);
+	reply->says_ssl = passwdline_ssl(line, &reply->ssl);
 }
 
 void

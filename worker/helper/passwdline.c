@@ -31,10 +31,10 @@ static const struct key keys[] = {
 	{ "reason",     FIELD(reason),     true,  NULL },
 	{ "allow_nets", FIELD(allow_nets), false, NULL },
 	{ "protocols",  FIELD(protocols),  false, NULL },
+	{ "ssl",        FIELD(ssl),        false, NULL },
+	{ "starttls",   FIELD(starttls),   false, NULL },
 	{ "allow_real_nets", 0, true, "\"allow_real_nets\" is not supported" },
 	{ "nopassword",      0, true, "\"nopassword\" is not supported" },
-	{ "ssl",             0, true, "\"ssl\" is not supported" },
-	{ "starttls",        0, true, "\"starttls\" is not supported" },
 };
 
 /* Takes the next piece up to `separator` off the front of `rest`; false when nothing is left. */
@@ -176,6 +176,43 @@ judge_protocols(const struct passwdline *line)
 	return NULL;
 }
 
+static bool
+is_word(const struct passwdline_slice *value, const char *word)
+{
+	return value->text != NULL && value->len == strlen(word) && memcmp(value->text, word, value->len) == 0;
+}
+
+static bool
+is_yes(const struct passwdline_slice *value)
+{
+	return is_word(value, "yes") || is_word(value, "any-cert");
+}
+
+static const char *
+judge_ssl(const struct passwdline *line)
+{
+	if (line->ssl.text != NULL && !is_yes(&line->ssl) && !is_word(&line->ssl, "no") &&
+	    !is_word(&line->ssl, "starttls"))
+		return "invalid value of \"ssl\"";
+	if (line->starttls.text != NULL && !is_yes(&line->starttls))
+		return "invalid value of \"starttls\"";
+	if (line->starttls.text != NULL && is_word(&line->ssl, "no"))
+		return "\"starttls\" with \"ssl=no\"";
+	return NULL;
+}
+
+bool
+passwdline_ssl(const struct passwdline *line, enum proxy_ssl *ssl)
+{
+	if (line->ssl.text == NULL && line->starttls.text == NULL)
+		return false;
+	if (line->starttls.text != NULL || is_word(&line->ssl, "starttls"))
+		*ssl = PROXY_SSL_STARTTLS;
+	else
+		*ssl = is_yes(&line->ssl) ? PROXY_SSL_ON : PROXY_SSL_OFF;
+	return true;
+}
+
 static const char *
 judge_backend(const struct passwdline *line)
 {
@@ -216,7 +253,8 @@ passwdline_parse(struct passwdline *line, const char *text, size_t len)
 	if ((why = secret_parse(&line->secret, field[1].text, field[1].len)) != NULL ||
 	    (why = take_keys(line, rest)) != NULL ||
 	    (why = judge_nets(line)) != NULL ||
-	    (why = judge_protocols(line)) != NULL)
+	    (why = judge_protocols(line)) != NULL ||
+	    (why = judge_ssl(line)) != NULL)
 		return why;
 	return judge_backend(line);
 }

@@ -6,12 +6,13 @@
  * that say nothing to a gateway are skipped, those that would let in fewer people, or
  * reach a backend in a safer way, than we can see to are refused. In a value "%%" is a
  * percent sign; variables there are none. A struct passwdline points into its line.
- * Built on: addr, addrset, mem, num, protocols, secret.
+ * Built on: addr, addrset, conf.h (enum proxy_ssl), mem, num, protocols, secret.
  */
 #ifndef POSTERN_WORKER_HELPER_PASSWDLINE_H
 #define POSTERN_WORKER_HELPER_PASSWDLINE_H
 
 #include "common/addr.h"
+#include "common/conf.h"
 #include "common/protocols.h"
 #include "worker/helper/secret.h"
 
@@ -27,7 +28,7 @@ struct passwdline {
 	struct passwdline_slice user;
 	struct secret secret;
 	/* keys, as written */
-	struct passwdline_slice host, port, login, destuser, pass, reason, allow_nets, protocols, nologin;
+	struct passwdline_slice host, port, login, destuser, pass, reason, allow_nets, protocols, nologin, ssl, starttls;
 };
 
 /*
@@ -48,6 +49,13 @@ char *passwdline_backend_pass(const struct passwdline *line);
  * alone. Returns NULL or, when the line has not been judged yet, what is wrong.
  */
 const char *passwdline_backend(const struct passwdline *line, char **host, unsigned *port, bool *is_unix);
+
+/*
+ * Does it say what TLS the backend gets? Dovecot's words are taken: ssl=yes, starttls=yes,
+ * any-cert in either; ssl=no and ssl=starttls are ours. No certificate is believed for
+ * being called any-cert: whether they are looked at is the server's business.
+ */
+bool passwdline_ssl(const struct passwdline *line, enum proxy_ssl *ssl);
 
 /* May this user come from there (allow_nets), and by this protocol (protocols)? */
 bool passwdline_allows_client(const struct passwdline *line, const struct addr *client);
