@@ -8,16 +8,18 @@
 #include "worker/entry.h"
 #include "worker/farewell.h"
 #include "worker/handover.h"
+#include "worker/handshake.h"
 #include "worker/inquiry.h"
 #include "worker/proto/smtp.h"
 #include "worker/session.h"
 
 #define STEPS_A_TURN 64         /* commands, and reads: some bytes are thrown away without end */
 
-static const struct phase phase_greeting, phase_dialogue, phase_asking;
+static const struct phase phase_greeting, phase_dialogue, phase_asking, phase_starttls;
 static const struct petitioner petitioner;
 
 static void run(struct session *s);
+static void starttls(struct session *s);
 
 static void
 go_on(struct loop_task *task)
@@ -112,6 +114,45 @@ ask(struct session *s)
 	inquiry_begin(s, credentials);
 }
 
+/* What TLS tells about the client. */
+static void
+learn_tls(struct session *s)
+{
+	struct entry *e = s->entry;
+
+	e->facts.server = session_server(s);
+	e->facts.secure = true;
+	conn_tls_facts(&s->client, &e->facts.tls, session_server(s)->auth_http_pass_client_cert);
+}
+
+/* The client half starts afresh, perhaps as another server's: SNI may have chosen one. */
+static void
+on_secured(struct session *s)
+{
+	struct entry *e = s->entry;
+
+	learn_tls(s);
+	entry_fit(e);
+	e->client->proto->secured(e->client);
+	turn_end(s);
+	turn_begin(s);
+	run(s);
+}
+
+/* The go-ahead goes out in the clear, whole; then the handshake, on what is left of the client's time. */
+static void
+starttls(struct session *s)
+{
+	struct entry *e = s->entry;
+	uint64_t used_ms = loop_now_ms(s->shift->loop) - e->turn_ms;
+	uint64_t left_ms = used_ms < e->left_ms ? e->left_ms - used_ms : 1;
+
+	s->timer.on_time = on_silent;
+	loop_timer_set(s->shift->loop, &s->timer, left_ms);
+	if (flush(s))
+		handshake_begin(s, left_ms, on_secured);
+}
+
 /* Feeds the client half until it needs the client, somebody else, or a pause. */
 static void
 run(struct session *s)
@@ -133,7 +174,13 @@ run(struct session *s)
 			say_note(s);
 			ask(s);
 			return;
-		case PROTO_STARTTLS:    /* not offered while no server has a certificate */
+		case PROTO_STARTTLS:
+			say_note(s);
+			/* What came in the clear behind it may be anybody's. */
+			buf_reset(&e->in);
+			session_enter(s, &phase_starttls);
+			starttls(s);
+			return;
 		case PROTO_CLOSE:
 			say_note(s);
 			farewell_begin(s);
@@ -168,8 +215,13 @@ static const struct petitioner petitioner = { .accepted = handover_begin, .refus
 static void
 make_entry(struct session *s)
 {
-	s->entry = entry_new(session_server(s), &s->addr);
-	s->entry->petitioner = &petitioner;
+	uint64_t used_ms = loop_now_ms(s->shift->loop) - s->progress_ms;
+	struct entry *e = s->entry = entry_new(session_server(s), &s->addr);
+
+	e->petitioner = &petitioner;
+	e->left_ms = used_ms < e->left_ms ? e->left_ms - used_ms : 1;
+	if (conn_is_secure(&s->client))
+		learn_tls(s);
 }
 
 /* Before the greeting an SMTP client has to be silent (RFC 5321 section 3.1). */
@@ -194,7 +246,6 @@ greet(struct session *s)
 	struct entry *e = s->entry;
 
 	e->client->proto->greet(e->client, &e->out);
-	s->progress_ms = loop_now_ms(s->shift->loop);
 	turn_begin(s);
 	/* Until it speaks, a client that was sent all we had to say needs no memory but the session's. */
 	if (flush(s) && e->facts.salt[0] == '\0')
@@ -204,20 +255,19 @@ greet(struct session *s)
 static void
 on_delay_over(struct loop_timer *timer)
 {
-	greet(LIST_ENTRY(timer, struct session, timer));
+	struct session *s = LIST_ENTRY(timer, struct session, timer);
+
+	/* The delay was ours, not the client's. */
+	s->progress_ms += session_server(s)->smtp_greeting_delay;
+	greet(s);
 }
 
 /* Its first byte, after a greeting that left nothing behind. */
 static void
 remake_entry(struct session *s)
 {
-	uint64_t now_ms = loop_now_ms(s->shift->loop), used_ms = now_ms - s->progress_ms;
-	struct entry *e;
-
 	make_entry(s);
-	e = s->entry;
-	e->turn_ms = now_ms;
-	e->left_ms = used_ms < e->left_ms ? e->left_ms - used_ms : 1;
+	s->entry->turn_ms = loop_now_ms(s->shift->loop);
 }
 
 static void
@@ -258,6 +308,13 @@ action_greeting(const struct session *s)
 }
 
 static const char *
+action_starttls(const struct session *s)
+{
+	(void)s;
+	return "in starttls state";
+}
+
+static const char *
 action(const struct session *s)
 {
 	bool over_http = session_server(s)->source->kind == SOURCE_HTTP;
@@ -277,8 +334,20 @@ static const struct phase phase_asking = {
 	.name = "asking", .action = action, .on_client = on_client_asking, .may_speak = may_speak,
 };
 
-void
-dialogue_begin(struct session *s)
+static void
+on_client_starttls(struct session *s, uint32_t events)
+{
+	(void)events;
+	starttls(s);
+}
+
+static const struct phase phase_starttls = {
+	.name = "starttls", .action = action_starttls, .on_client = on_client_starttls,
+};
+
+/* The connection is as it has to be: greets, at once or after smtp_greeting_delay. */
+static void
+begin(struct session *s)
 {
 	uint64_t delay = session_server(s)->smtp_greeting_delay;
 
@@ -290,4 +359,13 @@ dialogue_begin(struct session *s)
 	}
 	s->timer.on_time = on_delay_over;
 	loop_timer_set(s->shift->loop, &s->timer, delay);
+}
+
+void
+dialogue_begin(struct session *s)
+{
+	if (s->listen->ssl)
+		handshake_begin(s, session_server(s)->timeout, begin);
+	else
+		begin(s);
 }

@@ -26,6 +26,16 @@ make_salt(struct facts *facts)
 	    (long long)time(NULL), PROTO_SALT - 64, server->name);
 }
 
+void
+entry_fit(struct entry *e)
+{
+	const struct server *server = e->facts.server;
+
+	e->in.limit = server->protocols[server->protocol].client_buffer;
+	e->out.limit = OUT_LIMIT + server->proxy_buffer;
+	e->backend_in.limit = server->proxy_buffer;
+}
+
 struct entry *
 entry_new(const struct server *server, const struct addr *addr)
 {
@@ -36,9 +46,10 @@ entry_new(const struct server *server, const struct addr *addr)
 	e->facts.client_host = "[UNAVAILABLE]";
 	make_salt(&e->facts);
 	e->client = proto_get(server->protocol)->client_new(&e->facts);
-	buf_init(&e->in, server->protocols[server->protocol].client_buffer);
-	buf_init(&e->out, OUT_LIMIT + server->proxy_buffer);
-	buf_init(&e->backend_in, server->proxy_buffer);
+	buf_init(&e->in, 0);
+	buf_init(&e->out, 0);
+	buf_init(&e->backend_in, 0);
+	entry_fit(e);
 	/* Whatever is sent to a backend's login is made of what the client's buffer and the source can hold. */
 	buf_init(&e->backend_out, 4 * (PROTO_PASS_MAX + PROTO_USER_MAX));
 	e->left_ms = server->timeout;
@@ -74,6 +85,8 @@ entry_free(struct entry **entryp)
 	buf_reset(&e->backend_in);
 	buf_reset(&e->backend_out);
 	mem_free(e->target);
+	mem_free(e->ssl_name);
+	mem_free(e->host);
 	mem_free(e->refusal_text);
 	mem_free(e->refusal_code);
 	mem_free(e);

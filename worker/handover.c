@@ -12,9 +12,11 @@
 
 #define STEPS_A_TURN 64         /* an answer may have lines without end */
 
-static const struct phase phase_dial, phase_login;
+static const struct phase phase_dial, phase_secure, phase_login;
 
 static void try_next(struct session *s);
+static void begin_login(struct session *s);
+static void starttls(struct session *s);
 
 /* Back to the client: no backend for it now. */
 static void
@@ -193,39 +195,141 @@ go_on(struct loop_task *task)
 	run(LIST_ENTRY(task, struct session, task));
 }
 
+/* Does what the login half says. True when it wants more from the backend. */
+static bool
+step(struct session *s, enum login_verdict verdict)
+{
+	switch (verdict) {
+	case LOGIN_MORE:
+		return true;
+	case LOGIN_DONE:
+		say_note(s, LOG_INFO);
+		let_in(s);
+		break;
+	case LOGIN_REFUSED:
+		say_note(s, LOG_INFO);
+		answer_client(s, REFUSAL_BACKEND);
+		break;
+	case LOGIN_UNAVAILABLE:
+		note_reply(s->entry->login);
+		say_note(s, LOG_ERROR);
+		put_off_by_backend(s);
+		break;
+	case LOGIN_BROKEN:
+		say_note(s, LOG_ERROR);
+		fail_over(s);
+		break;
+	case LOGIN_STARTTLS:
+		starttls(s);
+		break;
+	}
+	return false;
+}
+
 static void
 run(struct session *s)
 {
 	struct entry *e = s->entry;
 
 	for (int steps = 0; steps < STEPS_A_TURN; steps++) {
-		switch (e->login->proto->login_input(e->login, &e->backend_in, &e->backend_out)) {
-		case LOGIN_MORE:
-			break;
-		case LOGIN_DONE:
-			say_note(s, LOG_INFO);
-			let_in(s);
+		if (!step(s, e->login->proto->login_input(e->login, &e->backend_in, &e->backend_out)))
 			return;
-		case LOGIN_REFUSED:
-			say_note(s, LOG_INFO);
-			answer_client(s, REFUSAL_BACKEND);
-			return;
-		case LOGIN_UNAVAILABLE:
-			note_reply(e->login);
-			say_note(s, LOG_ERROR);
-			put_off_by_backend(s);
-			return;
-		case LOGIN_BROKEN:
-		case LOGIN_STARTTLS:    /* no login half asks for it while there is no proxy_ssl */
-			say_note(s, LOG_ERROR);
-			fail_over(s);
-			return;
-		}
 		if (!exchange(s))
 			return;
 	}
 	s->task.run = go_on;
 	loop_again(s->shift->loop, &s->task);
+}
+
+/*
+ * Whose certificate the backend has to show: as the source says, as configured, or the
+ * host as it was named; an address where it was named by that.
+ */
+static const char *
+peer_name(const struct session *s, char address[ADDR_TEXT])
+{
+	const struct entry *e = s->entry;
+	const struct server *server = session_server(s);
+	const struct addr *peer = &e->peers.peers[e->next_peer - 1].addr;
+
+	if (e->ssl_name != NULL)
+		return e->ssl_name;
+	if (server->proxy_tls.name != NULL)
+		return server->proxy_tls.name;
+	if (peer->family == AF_UNIX)
+		return "localhost";
+	if (e->host != NULL)
+		return e->host;
+	if (server->proxy_pass->host != NULL)
+		return server->proxy_pass->host;
+	return addr_format(address, peer);
+}
+
+/* TLS stands. Whatever the login half knew from before it is forgotten. */
+static void
+on_secured(struct session *s)
+{
+	struct entry *e = s->entry;
+
+	if (e->login == NULL) {
+		begin_login(s);
+		return;
+	}
+	session_enter(s, &phase_login);
+	set_timer(s, 1);
+	if (step(s, e->login->proto->login_secured(e->login, &e->backend_out)))
+		run(s);
+}
+
+static void
+shake_hands(struct loop_task *task)
+{
+	struct session *s = LIST_ENTRY(task, struct session, task);
+
+	switch (conn_handshake(&s->backend)) {
+	case HANDSHAKE_MORE:
+		break;
+	case HANDSHAKE_FAILED:
+		session_log(s, LOG_ERROR, "SSL_do_handshake() failed %s", conn_tls_error(&s->backend));
+		fail_over(s);
+		break;
+	case HANDSHAKE_DONE:
+		on_secured(s);
+		break;
+	}
+}
+
+static void
+on_handshake(struct session *s, uint32_t events)
+{
+	(void)events;
+	loop_costly(s->shift->loop, &s->task);
+}
+
+static void
+secure(struct session *s)
+{
+	char address[ADDR_TEXT];
+
+	session_enter(s, &phase_secure);
+	set_timer(s, 1);
+	conn_secure_client(&s->backend, &session_server(s)->proxy_tls, peer_name(s, address), session_proto(s)->name);
+	s->task.run = shake_hands;
+	loop_costly(s->shift->loop, &s->task);
+}
+
+/* The go-ahead for TLS has come: what the backend sent behind it in the clear may be anybody's. */
+static void
+starttls(struct session *s)
+{
+	struct entry *e = s->entry;
+
+	if (e->backend_in.len > 0) {
+		session_log(s, LOG_ERROR, "upstream sent data behind its STARTTLS reply");
+		fail_over(s);
+		return;
+	}
+	secure(s);
 }
 
 static void
@@ -238,10 +342,20 @@ begin_login(struct session *s)
 	e->task = (struct login_task){
 		.facts = &e->facts,
 		.client = e->client,
+		.starttls = e->ssl == PROXY_SSL_STARTTLS,
 		.credentials = &e->client->credentials,
 	};
 	e->login = session_proto(s)->login_new(&e->task);
 	run(s);
+}
+
+static void
+on_connected(struct session *s)
+{
+	if (s->entry->ssl == PROXY_SSL_ON)
+		secure(s);
+	else
+		begin_login(s);
 }
 
 static void
@@ -260,7 +374,7 @@ on_dialled(struct session *s, uint32_t events)
 	if (error != 0)
 		connect_failed(s, error);
 	else
-		begin_login(s);
+		on_connected(s);
 }
 
 static void
@@ -291,9 +405,21 @@ action(const struct session *s)
 	return s->entry->login != NULL ? s->entry->login->action : "connecting to upstream";
 }
 
+static const char *
+action_secure(const struct session *s)
+{
+	(void)s;
+	return "SSL handshaking to upstream";
+}
+
 static const struct phase phase_dial = {
 	.name = "dial",
 	.action = action, .on_client = on_client, .on_backend = on_dialled, .may_speak = may_speak,
+};
+
+static const struct phase phase_secure = {
+	.name = "secure",
+	.action = action_secure, .on_client = on_client, .on_backend = on_handshake, .may_speak = may_speak,
 };
 
 static const struct phase phase_login = {
@@ -328,7 +454,7 @@ try_next(struct session *s)
 	if (fd == -1 || conn_open(&s->backend, s->shift->loop, fd, pending, session_on_backend) == -1)
 		connect_failed(s, errno);
 	else if (!pending)
-		begin_login(s);
+		on_connected(s);
 }
 
 static void
@@ -359,6 +485,30 @@ override_credentials(struct credentials *c, const struct auth_answer *answer)
 	}
 }
 
+/* Decides about TLS. The source may ask for more than the configuration, never for less. False: it cannot be had. */
+static bool
+choose_ssl(struct session *s, const struct auth_answer *answer)
+{
+	static const enum proxy_ssl meant[] = {
+		[AUTH_SSL_OFF] = PROXY_SSL_OFF, [AUTH_SSL_ON] = PROXY_SSL_ON, [AUTH_SSL_STARTTLS] = PROXY_SSL_STARTTLS,
+	};
+	const struct server *server = session_server(s);
+	struct entry *e = s->entry;
+
+	e->ssl = answer->ssl == AUTH_SSL_UNSAID ? server->proxy_ssl : meant[answer->ssl];
+	mem_free(e->ssl_name);
+	e->ssl_name = mem_strdup(answer->ssl_name);
+	if (e->ssl == PROXY_SSL_OFF && server->proxy_ssl != PROXY_SSL_OFF) {
+		session_log(s, LOG_ERROR, "the source wants no TLS to the upstream, but \"proxy_ssl\" does");
+		return false;
+	}
+	if (e->ssl != PROXY_SSL_OFF && server->proxy_tls.context == NULL) {
+		session_log(s, LOG_ERROR, "the source wants TLS to the upstream, but there are no certificates to trust");
+		return false;
+	}
+	return true;
+}
+
 void
 handover_begin(struct session *s, const struct auth_answer *answer)
 {
@@ -374,10 +524,16 @@ handover_begin(struct session *s, const struct auth_answer *answer)
 	override_credentials(&e->client->credentials, answer);
 	mem_free(e->target);
 	e->target = upstream_target_text(&target);
+	mem_free(e->host);
+	e->host = mem_strdup(answer->host);
 	session_remember(s, e->client->credentials.user, NULL);
 	session_enter(s, &phase_dial);
 	if (target.host == NULL && target.proxy_pass == NULL) {
 		session_log(s, LOG_ERROR, "no backend is named for this user, nor is there a \"proxy_pass\"");
+		give_up(s);
+		return;
+	}
+	if (!choose_ssl(s, answer)) {
 		give_up(s);
 		return;
 	}

@@ -19,4 +19,6 @@ libworker_a_SOURCES = \
 	worker/handover.h worker/handover.c \
 	worker/relay.h worker/relay.c \
 	worker/farewell.h worker/farewell.c \
+	worker/handshake.h worker/handshake.c \
+	worker/sni.h worker/sni.c \
 	worker/gate.h worker/gate.c

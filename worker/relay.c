@@ -135,6 +135,9 @@ step(struct flow *f)
 	got = conn_recv(f->from, scratch, SHIFT_SCRATCH);
 	if (got == -1 && errno != EAGAIN)
 		f->from->eof = true;    /* a reset: nothing follows what came */
+	if (got == 0 && conn_truncated(f->from))
+		session_log(f->s, LOG_INFO, "%s closed the connection without close_notify",
+		    f->from == &f->s->client ? "client" : "upstream");
 	if (got <= 0)
 		return false;
 	f->taken += (size_t)got;

@@ -47,7 +47,8 @@ describe(const struct session *s, const char *doing, char *out, size_t room)
 
 	if (doing != NULL)
 		append(out, room, &at, " while %s", doing);
-	append(out, room, &at, ", client: %s, server: %s", addr_format(client, &s->addr), s->listen->text);
+	append(out, room, &at, ", client: %s, server: %s%s", addr_format(client, &s->addr), s->listen->text,
+	    conn_is_secure(&s->client) && !s->listen->ssl ? " using starttls" : "");
 	if (s->epitaph != NULL && s->epitaph->user[0] != '\0')
 		append(out, room, &at, ", login: \"%s\"", s->epitaph->user);
 	if (s->epitaph != NULL && s->epitaph->backend.family != AF_UNSPEC)
@@ -211,6 +212,7 @@ session_new(struct shift *shift, const struct conf_listen *listen, int fd, const
 	s->phase = &phase_new;
 	s->shift = shift;
 	s->listen = listen;
+	s->server = listen->server;
 	s->addr = *addr;
 	s->origin.number = board_next_connection(shift->board);
 	s->origin.context = context;

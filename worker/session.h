@@ -8,12 +8,12 @@
  * session_end() only marks: the loop buries the dead after its turn, so any
  * callback may end its session and return.
  *
- *     greeting -> dialogue <-> asking
- *                    ^            |
- *                    +----------- dial -> login -> relay or gate -> dead
+ *     handshake -> greeting -> dialogue <-> asking
+ *                                 ^            |
+ *                                 +----------- dial -> secure -> login -> relay or gate -> dead
  *
  * Each phase is a struct phase of its module: dialogue (greeting, dialogue, asking),
- * handover (dial, login), relay, gate, farewell (linger). This module knows none of
+ * handshake, handover (dial, secure, login), relay, gate, farewell (linger). This module knows none of
  * them. Built on: shift, conn, proto, entry, epitaph.
  */
 #ifndef POSTERN_WORKER_SESSION_H
@@ -27,6 +27,7 @@
 #include "common/list.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/tlsctx.h"
 #include "worker/epitaph.h"
 #include "worker/net/conn.h"
 #include "worker/proto/proto.h"
@@ -52,7 +53,8 @@ struct phase {
 struct session {
 	struct list node;               /* in shift->sessions */
 	struct shift *shift;            /* borrowed */
-	const struct conf_listen *listen;       /* borrowed from the configuration */
+	const struct conf_listen *listen;       /* borrowed from the configuration, like the next */
+	const struct server *server;    /* the listen's first; SNI may choose another, once */
 	struct entry *entry;            /* owned; NULL before the client's first byte and in RELAY */
 	struct epitaph *epitaph;        /* owned; from the first known user on */
 	struct conn client, backend;
@@ -60,7 +62,9 @@ struct session {
 	struct loop_task task;          /* to go on next turn; in the end, to be buried */
 	struct log_origin origin;
 	struct spill *to_backend, *to_client;   /* owned: what a full socket did not take, in RELAY */
-	uint64_t progress_ms;           /* when the relay last moved a byte; before it, when the client was greeted */
+	struct tls_choice choice;       /* of the server, in the handshake */
+	void (*secured)(struct session *s);     /* what follows the handshake */
+	uint64_t progress_ms;           /* when the relay last moved a byte; before it, since when its time runs */
 	struct addr addr;               /* the client's */
 	const struct phase *phase;
 	uint8_t seats;                  /* held */
@@ -92,7 +96,7 @@ void session_remember(struct session *s, const char *user, const struct addr *ba
 static inline const struct server *
 session_server(const struct session *s)
 {
-	return s->listen->server;
+	return s->server;
 }
 
 static inline const struct proto *

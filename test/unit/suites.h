@@ -79,6 +79,7 @@
 #define UNIT_WORKER(SUITE) \
 	SUITE(seat) \
 	SUITE(epitaph) \
+	SUITE(sni) \
 	SUITE(upstream)
 
 #endif
