@@ -125,6 +125,15 @@ class Wire:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return cls(sock, patience)
 
+    def secure(self, context, name="mail.example.com", session=None):
+        """Shakes hands as the client (as the server with name=None). Nothing may have come ahead of it."""
+        assert self.held == b"", f"came in the clear ahead of TLS: {self.held!r}"
+        if name is None:
+            self.sock = context.wrap_socket(self.sock, server_side=True)
+        else:
+            self.sock = context.wrap_socket(self.sock, server_hostname=name, session=session)
+        return self
+
     def send(self, data):
         self.sock.sendall(data)
 

@@ -20,12 +20,14 @@ def b64(*parts):
 class Stage:
     """Auth server, backend and postern of one protocol.
 
-    `servers` maps names to the settings of a server; each listens on a port of its own.
+    `servers` maps names to the settings of a server; each listens on a port of its own, with
+    the parameters `listen`. Or `raw` is the text of all servers; the first has port 2143.
     `answer` is what AuthHttp takes; by default everybody is let in. The backend is a
     function of a Wire; `heard` has each command that the usual one was given.
     """
 
-    def __init__(self, env, protocol, servers=None, answer=None, backend=None, mail="", **options):
+    def __init__(self, env, protocol, servers=None, answer=None, backend=None, mail="", listen="",
+                 raw=None, **options):
         self.env, self.protocol = env, protocol
         self.heard = []
         self.backend = env.keep(Listener((env.ip(2), 2000), backend or self.usual))
@@ -33,9 +35,9 @@ class Stage:
         self.auth = env.keep(AuthHttp((env.ip(3), 9000), answer or self.yes))
         servers = servers or {"": ""}
         self.ports = {name: 2143 + i for i, name in enumerate(servers)}
-        blocks = "\n".join(f"server {{ listen {env.ip()}:{self.ports[name]}; protocol {protocol}; {text} }}"
+        blocks = "\n".join(f"server {{ listen {env.ip()}:{self.ports[name]} {listen}; protocol {protocol}; {text} }}"
                            for name, text in servers.items())
-        self.postern = env.postern(f"auth_http {env.ip(3)}:9000/auth;\n{mail}\n{blocks}\n", **options)
+        self.postern = env.postern(f"auth_http {env.ip(3)}:9000/auth;\n{mail}\n{raw or blocks}\n", **options)
         env.keep(self)
 
     def usual(self, wire):

@@ -1,0 +1,109 @@
+"""Certificates for a test, made by the openssl command: an authority, and what it signs."""
+import ssl
+import subprocess
+
+
+class Authority:
+    """A CA in the test's folder. Every certificate is a pair of paths, (certificate, key)."""
+
+    def __init__(self, env, name="ca"):
+        self.env, self.name = env, name
+        self.folder = env.path(f"tls-{name}")
+        self.folder.mkdir()
+        (self.folder / "index.txt").touch()
+        (self.folder / "serial").write_text("1000\n")
+        (self.folder / "crlnumber").write_text("1000\n")
+        self.key = self.make_key("authority")
+        self.certificate = self.folder / "authority.pem"
+        self.config = self.write_config()
+        self.openssl("req", "-x509", "-new", "-key", self.key, "-subj", f"/CN=Test {name}", "-days", "30",
+                     "-config", self.config, "-extensions", "v3_ca", "-out", self.certificate)
+
+    def openssl(self, *words):
+        done = subprocess.run(["openssl", *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60)
+        assert done.returncode == 0, f"openssl {words}: {done.stdout}"
+
+    def write_config(self):
+        path = self.folder / "openssl.cnf"
+        path.write_text(f"""
+[req]
+distinguished_name = dn
+[dn]
+[v3_ca]
+basicConstraints = critical, CA:true
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+[ca]
+default_ca = test
+[test]
+database = {self.folder}/index.txt
+serial = {self.folder}/serial
+crlnumber = {self.folder}/crlnumber
+certificate = {self.certificate}
+private_key = {self.key}
+new_certs_dir = {self.folder}
+default_md = sha256
+default_crl_days = 30
+policy = policy
+unique_subject = no
+copy_extensions = copy
+[policy]
+commonName = supplied
+""")
+        return path
+
+    def make_key(self, name, kind="ec", password=None):
+        path = self.folder / f"{name}.key"
+        kinds = {"ec": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+                 "rsa": ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]}
+        secret = ["-aes256", "-pass", f"pass:{password}"] if password else []
+        self.openssl("genpkey", *kinds[kind], *secret, "-out", path)
+        path.chmod(0o600)
+        return path
+
+    def issue(self, *names, kind="ec", password=None, begin=None, end=None, file=None):
+        """Signs a certificate for these names (host names and addresses); the first is its CN."""
+        stem = file or f"{names[0].replace('*', 'any')}-{kind}"
+        key = self.make_key(stem, kind, password)
+        request, certificate = self.folder / f"{stem}.csr", self.folder / f"{stem}.pem"
+        alternatives = ",".join(("IP:" if name.replace(".", "").isdigit() or ":" in name else "DNS:") + name
+                                for name in names)
+        given = ["-passin", f"pass:{password}"] if password else []
+        self.openssl("req", "-new", "-key", key, *given, "-subj", f"/CN={names[0]}",
+                     "-addext", f"subjectAltName={alternatives}", "-config", self.config, "-out", request)
+        dates = (["-startdate", begin] if begin else []) + (["-enddate", end] if end else ["-days", "30"])
+        self.openssl("ca", "-batch", "-notext", "-config", self.config, *dates, "-in", request, "-out", certificate)
+        return certificate, key
+
+    def expired(self, *names):
+        return self.issue(*names, begin="20200101000000Z", end="20200201000000Z", file=f"{names[0]}-expired")
+
+    def revoke(self, certificate):
+        self.openssl("ca", "-config", self.config, "-revoke", certificate)
+
+    def crl(self):
+        path = self.folder / "crl.pem"
+        self.openssl("ca", "-config", self.config, "-gencrl", "-out", path)
+        return path
+
+    def trust(self, client=None, version=None, alpn=None):
+        """A client's context that trusts this authority; `client` is the pair it shows of itself."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.certificate)
+        if client:
+            context.load_cert_chain(*client)
+        if version:
+            context.minimum_version = context.maximum_version = version
+        if alpn:
+            context.set_alpn_protocols(alpn)
+        return context
+
+    def serve(self, pair, ask_client=False):
+        """A server's context with this pair; `ask_client` demands a certificate of ours."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*pair)
+        if ask_client:
+            context.load_verify_locations(self.certificate)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
