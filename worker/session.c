@@ -219,6 +219,7 @@ session_new(struct shift *shift, const struct conf_listen *listen, int fd, const
 	s->origin.debug = shift->conf->debug_connections != NULL &&
 	    addrset_allows(shift->conf->debug_connections, addr);
 	s->client.io.fd = s->backend.io.fd = -1;
+	s->progress_ms = loop_now_ms(shift->loop);
 	seats_take(&shift->seats, SEAT_LOGIN);
 	s->seats = SEAT_LOGIN;
 	list_add(&shift->sessions, &s->node);
