@@ -5,7 +5,7 @@ import ssl
 
 from certs import Authority
 from harness import Wire
-from peers import AuthHttp, Listener, accept, imap_backend, pop3_backend, smtp_backend
+from peers import AuthHttp, Listener, accept, compose, imap_backend, pop3_backend, smtp_backend
 from stage import SECRET, b64
 
 LOGINS = {"imap": b"a LOGIN joe " + SECRET + b"\r\n", "pop3": b"USER joe\r\nPASS " + SECRET + b"\r\n",
@@ -73,7 +73,7 @@ def by_starttls(serve, protocol, heard, behind=b"", offer=True):
             heard.append(line)
             if line.startswith(b"CAPA"):
                 wire.send(b"+OK list\r\nUSER\r\n" + (b"STLS\r\n" if offer else b"") + b".\r\n")
-            elif line.startswith(b"STLS"):
+            elif line.startswith(b"STLS") and offer:
                 wire.send(b"+OK go\r\n" + behind)
                 wire.secure(serve, None)
                 while line := wire.line():
@@ -264,7 +264,7 @@ def test_auth_http_over_https(env):
     ca, other = Authority(env), Authority(env, "other")
     good, bad = ca.serve(ca.issue("localhost", env.ip(3))), other.serve(other.issue("localhost", env.ip(4)))
     server = env.keep(Listener((env.ip(2), 2000), imap_backend))
-    yes = AuthHttp.compose(type("", (), {"keep_alive": True})(), accept(env.ip(2), 2000))
+    yes = compose(accept(env.ip(2), 2000))
     asked = []
 
     def https(context):
