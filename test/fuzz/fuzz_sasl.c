@@ -21,7 +21,8 @@ check_end(enum sasl_verdict verdict, const struct sasl *s, const struct credenti
 		return;
 	}
 	MUST(c->user != NULL && (c->pass != NULL || c->method == METHOD_EXTERNAL));
-	MUST(holds_only_text(c->user, PROTO_USER_MAX, c->method == METHOD_EXTERNAL) && holds_only_text(c->authz, PROTO_USER_MAX, false));
+	MUST(holds_only_text(c->user, PROTO_USER_MAX, c->method == METHOD_EXTERNAL));
+	MUST(holds_only_text(c->authz, PROTO_USER_MAX, false));
 	MUST(holds_only_text(c->pass, PROTO_PASS_MAX, true));
 }
 

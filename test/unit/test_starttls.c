@@ -272,7 +272,8 @@ static const struct {
 	enum protocol protocol;
 	const char *clear, *inside, *outcome;
 } logins[] = {
-	{ PROTOCOL_IMAP, CAPS "starttls OK go\r\n", "+ \r\na OK in\r\n", START "{starttls}" ALICE "\xff\r\n{done a OK in\r\n}" },
+	{ PROTOCOL_IMAP, CAPS "starttls OK go\r\n", "+ \r\na OK in\r\n",
+	    START "{starttls}" ALICE "\xff\r\n{done a OK in\r\n}" },
 	/* LITERAL+ of the clear is forgotten */
 	{ PROTOCOL_IMAP, CAPS "* OK [ALERT] x\r\nstarttls OK [CAPABILITY LITERAL+] go\r\n", "",
 	    START "{starttls}" ALICE "{more}" },
@@ -361,8 +362,9 @@ START_TEST(nothing_counts_as_sent_before_tls)
 {
 	static char user[] = "alice", pass[] = "secret";
 	const struct credentials credentials = { .method = METHOD_PLAIN, .user = user, .pass = pass };
-	static const char *const clear[] = { CAPS "starttls OK\r\n", "+OK\r\n+OK\r\n", "220 b\r\n250-b\r\n250-CHUNKING\r\n"
-	    "250 STARTTLS\r\n220 go\r\n" };
+	static const char *const clear[] = {
+		CAPS "starttls OK\r\n", "+OK\r\n+OK\r\n", "220 b\r\n250-b\r\n250-CHUNKING\r\n250 STARTTLS\r\n220 go\r\n",
+	};
 	struct scene scene;
 	struct login_task task = { .facts = &scene.facts, .credentials = &credentials, .starttls = true };
 	struct client *client;

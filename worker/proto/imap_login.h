@@ -1,11 +1,12 @@
 /*
  * imap_login - the backend's half of an IMAP login (RFC 9051 section 6.2.3)
  *
- * Waits for the greeting, with STARTTLS first where TLS is wanted, says LOGIN under the client's own tag and waits for the tagged
- * answer; whatever untagged comes before it is kept for the client. User and password go
- * in one write as quoted strings where they can be; else as literals, which cost no
- * round trip either where the greeting lists LITERAL+ or LITERAL- (RFC 7888). Of what a
- * backend says before TLS nothing is kept but that it offers STARTTLS.
+ * Waits for the greeting, starts TLS where that is wanted, says LOGIN under the client's
+ * own tag and waits for the tagged answer; whatever untagged comes before it is kept for
+ * the client. User and password go in one write as quoted strings where they can be; else
+ * as literals, which cost no round trip either where the greeting lists LITERAL+ or
+ * LITERAL- (RFC 7888). Of what a backend says before STARTTLS nothing counts but that it
+ * offers it.
  * Built on: line, quote, imap_parse, imap.
  */
 #ifndef POSTERN_WORKER_PROTO_IMAP_LOGIN_H

@@ -186,7 +186,7 @@ is_listed(const char *const *capabilities, const char *word)
 	return false;
 }
 
-/* USER would be refused where no password may be told, and STLS is ours to say: neither stands there for being listed. */
+/* USER would be refused where no password may be told, and STLS is ours to say: neither is told of for being listed. */
 static bool
 may_be_told(const struct pop3 *p, const char *word)
 {
