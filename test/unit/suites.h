@@ -25,7 +25,12 @@
 	SUITE(addr) \
 	SUITE(addrset) \
 	SUITE(log) \
-	SUITE(conf)
+	SUITE(conf) \
+	SUITE(tlscert) \
+	SUITE(tlsticket) \
+	SUITE(tlscache) \
+	SUITE(tlsctx) \
+	SUITE(tlspool)
 
 #define UNIT_HELPER(SUITE) \
 	SUITE(codec) \
