@@ -3,14 +3,16 @@
 
     bench.py [--build DIR] [--logins N] [--idle N] [--megabytes N] [--rounds N] [PART ...]
 
-PART is syscalls, cpu, idle or bulk; all of them without one. Both proxies have one
-worker, error_log at level error, the same auth server (HTTP, kept connections) and the
-same IMAP backend, which this program plays itself. Rounds are interleaved and the
-median is printed; absolute figures move with the machine, the ratio is what counts.
-Needs root, nginx with its mail module and strace.
+PART is syscalls, cpu, idle, bulk, tls-latency, tls-cpu, tls-idle or tls-bulk; all of them
+without one. Both proxies have one worker, error_log at level error, the same auth server
+(HTTP, kept connections), the same IMAP backend, which this program plays itself, and for
+imaps the same certificate (ECDSA P-256; TLS 1.3). Rounds are interleaved and the median
+is printed; absolute figures move with the machine, the ratio is what counts. Needs root,
+nginx with its mail module, openssl and strace.
 """
 import argparse
 import asyncio
+import concurrent.futures
 import glob
 import os
 import pathlib
@@ -18,6 +20,7 @@ import re
 import resource
 import shutil
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -25,6 +28,7 @@ import tempfile
 import time
 
 BACKEND, AUTH, FRONT = ("127.44.0.2", 2143), ("127.44.0.3", 9000), {"postern": ("127.44.0.4", 2143), "nginx": ("127.44.0.5", 2143)}
+TLS_PORT = 2993
 CHUNK = bytes(65536 - 2) + b"\r\n"
 
 
@@ -124,7 +128,7 @@ def play_peers():
 
 class Proxy:
     def __init__(self, name, command, folder):
-        self.name, self.address = name, FRONT[name]
+        self.name, self.address, self.tls_address = name, FRONT[name], (FRONT[name][0], TLS_PORT)
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=folder)
         deadline = time.monotonic() + 20
         while True:
@@ -173,7 +177,9 @@ daemon off; worker_processes 1;
 error_log {folder}/postern.log error; pid {folder}/postern.pid;
 events {{ worker_connections 8192; }}
 mail {{ server_name bench; auth_http {AUTH[0]}:{AUTH[1]}/auth;
-    server {{ listen {FRONT['postern'][0]}:{FRONT['postern'][1]}; protocol imap; }} }}
+    ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem; ssl_protocols TLSv1.3;
+    server {{ listen {FRONT['postern'][0]}:{FRONT['postern'][1]}; protocol imap; }}
+    server {{ listen {FRONT['postern'][0]}:{TLS_PORT} ssl; protocol imap; }} }}
 """)
     return Proxy("postern", [str(build / "postern"), "-p", str(folder), "-c", str(folder / "postern.conf")], folder)
 
@@ -189,15 +195,31 @@ daemon off; worker_processes 1;
 error_log {folder}/nginx.log error; pid {folder}/nginx.pid;
 events {{ worker_connections 8192; }}
 mail {{ server_name bench; auth_http {AUTH[0]}:{AUTH[1]}/auth;
-    server {{ listen {FRONT['nginx'][0]}:{FRONT['nginx'][1]}; protocol imap; }} }}
+    ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem; ssl_protocols TLSv1.3;
+    server {{ listen {FRONT['nginx'][0]}:{FRONT['nginx'][1]}; protocol imap; }}
+    server {{ listen {FRONT['nginx'][0]}:{TLS_PORT} ssl; protocol imap; }} }}
 """)
     return Proxy("nginx", [program, "-c", str(folder / "nginx.conf")], folder)
 
 
+def make_certificate(folder):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-subj", "/CN=bench", "-days", "2", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+                   check=True, capture_output=True)
+
+
 # --- the load ---
 
-async def greet(address):
-    reader, writer = await asyncio.open_connection(*address)
+def trusting():
+    """A client's TLS settings: what the certificate says is not what is measured."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+async def greet(address, tls=None):
+    reader, writer = await asyncio.open_connection(*address, ssl=tls)
     await reader.readline()
     return reader, writer
 
@@ -234,10 +256,45 @@ async def in_groups(things, begin):
     return done
 
 
-async def idle_sessions(proxy, count):
+def secure_login(address, context, session=None):
+    """One login by imaps, start to end; seconds, and a session to resume."""
+    start = time.perf_counter()
+    with socket.create_connection(address) as plain:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with context.wrap_socket(plain, session=session) as sock:
+            file = sock.makefile("rb")
+            file.readline()
+            for command in (b"a LOGIN joe secret", b"b NOOP"):
+                sock.sendall(command + b"\r\n")
+                assert b"OK" in file.readline()
+            sock.sendall(b"c LOGOUT\r\n")
+            file.read()
+            assert session is None or sock.session_reused
+            return time.perf_counter() - start, sock.session
+
+
+def many_secure_logins(address, count, resumed, at_once=16):
+    context = trusting()
+    session = secure_login(address, context)[1] if resumed else None
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(lambda _: secure_login(address, context, session), range(count)))
+
+
+async def silent_clients(proxy, count):
+    """Bytes of PSS a client that has connected to the port of imaps and says nothing."""
+    before = proxy.pss()
+    clients = await in_groups([proxy.tls_address] * count, lambda address: asyncio.open_connection(*address))
+    connected = proxy.pss()
+    for _, writer in clients:
+        writer.close()
+    await asyncio.sleep(1)
+    return (connected - before) / count
+
+
+async def idle_sessions(proxy, address, tls, count):
     """Bytes of PSS a client that was greeted and is silent, and a client that has logged in and is idle."""
     before = proxy.pss()
-    clients = await in_groups([proxy.address] * count, greet)
+    clients = await in_groups([address] * count, lambda address: greet(address, tls))
     greeted = proxy.pss()
     await in_groups(clients, lambda client: log_in(*client))
     logged_in = proxy.pss()
@@ -247,8 +304,10 @@ async def idle_sessions(proxy, count):
     return (greeted - before) / count, (logged_in - before) / count
 
 
-def bulk(address, verb, chunks):
+def bulk(address, verb, chunks, tls=None):
     sock = socket.create_connection(address)
+    if tls:
+        sock = tls.wrap_socket(sock)
     file = sock.makefile("rb")
     file.readline()
     sock.sendall(b"a LOGIN joe secret\r\n")
@@ -326,23 +385,61 @@ def measure_cpu(proxies, args):
 
 
 def measure_idle(proxies, args):
-    figures = {proxy.name: asyncio.run(idle_sessions(proxy, args.idle)) for proxy in proxies}
+    figures = {proxy.name: asyncio.run(idle_sessions(proxy, proxy.address, None, args.idle)) for proxy in proxies}
     for column, what in enumerate(("a client that was greeted and is silent", "an idle logged-in session")):
         table(f"memory of {what} (PSS, {args.idle} of them)", "bytes",
               {name: [pair[column]] for name, pair in figures.items()})
 
 
-def measure_bulk(proxies, args):
+def measure_bulk(proxies, args, tls=None):
     chunks = args.megabytes * 1024 * 1024 // len(CHUNK)
     for verb, title in ((b"FEED", "down"), (b"SINK", "up")):
         def work(proxy):
             before = proxy.cpu_us()
-            bulk(proxy.address, verb, chunks)
+            bulk(proxy.tls_address if tls else proxy.address, verb, chunks, tls)
             return (proxy.cpu_us() - before) / 1000 * 1024 / args.megabytes
-        table(f"CPU a gigabyte {title} (plain)", "ms", interleave(proxies, args.rounds, work))
+        table(f"CPU a gigabyte {title} ({'TLS in front' if tls else 'plain'})", "ms",
+              interleave(proxies, args.rounds, work))
 
 
-PARTS = {"syscalls": measure_syscalls, "cpu": measure_cpu, "idle": measure_idle, "bulk": measure_bulk}
+def measure_tls_latency(proxies, args):
+    count = max(20, args.logins // 64)
+
+    def work(proxy):
+        context = trusting()
+        return statistics.median(secure_login(proxy.tls_address, context)[0] for _ in range(count)) * 1000
+    table(f"latency of a login by imaps (p50 of {count}, one after the other)", "ms",
+          interleave(proxies, args.rounds, work))
+
+
+def measure_tls_cpu(proxies, args):
+    count = args.logins // 4
+    for resumed in (False, True):
+        def work(proxy):
+            before = proxy.cpu_us()
+            many_secure_logins(proxy.tls_address, count, resumed)
+            return (proxy.cpu_us() - before) / count
+        table(f"CPU a login by imaps, {'resumed' if resumed else 'full handshake'} ({count} logins, 16 at once)", "us",
+              interleave(proxies, args.rounds, work))
+
+
+def measure_tls_idle(proxies, args):
+    table(f"memory of a TLS client that has connected and is silent (PSS, {args.idle} of them)", "bytes",
+          {proxy.name: [asyncio.run(silent_clients(proxy, args.idle))] for proxy in proxies})
+    figures = {proxy.name: asyncio.run(idle_sessions(proxy, proxy.tls_address, trusting(), args.idle))
+               for proxy in proxies}
+    for column, what in enumerate(("a TLS client that was greeted and is silent", "an idle logged-in TLS session")):
+        table(f"memory of {what} (PSS, {args.idle} of them)", "bytes",
+              {name: [pair[column]] for name, pair in figures.items()})
+
+
+def measure_tls_bulk(proxies, args):
+    measure_bulk(proxies, args, trusting())
+
+
+PARTS = {"syscalls": measure_syscalls, "cpu": measure_cpu, "idle": measure_idle, "bulk": measure_bulk,
+         "tls-latency": measure_tls_latency, "tls-cpu": measure_tls_cpu, "tls-idle": measure_tls_idle,
+         "tls-bulk": measure_tls_bulk}
 
 
 def main():
@@ -356,6 +453,7 @@ def main():
     args = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-bench."))
     folder.chmod(0o755)
+    make_certificate(folder)
     # Proxies and peers inherit it: an idle session is two descriptors here and two there.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
