@@ -232,8 +232,8 @@ assert_heard(const struct side *side, const char *text)
 static void
 assert_idle(const struct side *side)
 {
-	ck_assert_ptr_null(side->conn.tls->wire.in.block);
-	ck_assert_ptr_null(side->conn.tls->wire.out.block);
+	ck_assert_ptr_null(side->conn.tls->wire.in);
+	ck_assert_ptr_null(side->conn.tls->wire.out);
 	ck_assert(!side->conn.readable && side->conn.writable);
 }
 

@@ -47,21 +47,16 @@ end_with(struct tlsio *t, enum tlsio_end end, int error)
 		t->error = tlsfacts_error(t->ssl, error);
 }
 
-/* Joins OpenSSL and the wire. False when memory is short. */
-static bool
+/* Joins OpenSSL and the wire. */
+static void
 join(struct tlsio *t, SSL *ssl)
 {
-	BIO *bio = ssl != NULL ? wire_bio(&t->wire) : NULL;
+	BIO *bio = wire_bio();
 
 	t->ssl = ssl;
-	if (bio == NULL) {
-		end_with(t, TLSIO_BROKEN, ENOMEM);
-		return false;
-	}
 	SSL_set_bio(ssl, bio, bio);
 	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
 	SSL_set_options(ssl, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION);
-	return true;
 }
 
 void
@@ -83,8 +78,7 @@ tlsio_secure_client(struct conn *c, const struct conf_tls *tls, const char *host
 	t->is_client = true;
 	wire_init(&t->wire, c, NULL, 0);
 	ERR_clear_error();
-	if (!join(t, tlsctx_new_client(tls, host, alpn)))
-		return;
+	join(t, tlsctx_new_client(tls, host, alpn));
 	t->name = mem_strdup(host != NULL ? host : "");
 	if (tls->session_reuse)
 		tlspeer_offer(t->ssl, tls, t->name);
@@ -121,7 +115,7 @@ note_readable(struct conn *c)
 	if (t->end != TLSIO_OPEN)
 		c->readable = !c->eof;
 	else
-		c->readable = t->wire.readable || t->wire.in.len > 0 || (t->ssl != NULL && SSL_pending(t->ssl) > 0);
+		c->readable = t->wire.readable || t->wire.in != NULL || (t->ssl != NULL && SSL_pending(t->ssl) > 0);
 }
 
 /* Ends a step in which nothing was sent for the caller: an alert, a flight, a key update. */
@@ -145,7 +139,7 @@ tlsio_events(struct conn *c, uint32_t events)
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		t->wire.readable = true;
 	/* The caller may know nothing of it: a key update, or close_notify with the FIN behind it. */
-	if (!c->writable || t->wire.waits || t->wire.out.len == 0 || wire_flush(&t->wire) != 1)
+	if (!c->writable || t->wire.waits || t->wire.out == NULL || wire_flush(&t->wire) != 1)
 		return;
 	if (t->fin_due)
 		(void)shutdown(c->io.fd, SHUT_WR);
@@ -188,7 +182,8 @@ has_spoken(struct tlsio *t)
 		return false;
 	}
 	ERR_clear_error();
-	return join(t, tlsctx_new_server(t->tls, &t->choice, t->alpn));
+	join(t, tlsctx_new_server(t->tls, &t->choice, t->alpn));
+	return true;
 }
 
 enum conn_handshake
@@ -221,7 +216,7 @@ count_received(struct tlsio *t, size_t len)
 {
 	if (t->received > CLEANSED)
 		return;
-	t->received += len;
+	t->received += (uint32_t)len;
 	if (t->received > CLEANSED)
 		SSL_clear_options(t->ssl, SSL_OP_CLEANSE_PLAINTEXT);
 }
@@ -242,7 +237,7 @@ read_records(struct tlsio *t, char *room, size_t size)
 			break;
 		}
 		len += (size_t)got;
-		t->wire.reads = 0;
+		wire_came();
 	} while (len < size && (SSL_pending(t->ssl) > 0 || wire_has_input(&t->wire)));
 	return len;
 }
@@ -313,7 +308,7 @@ pay(struct conn *c)
 {
 	struct tlsio *t = c->tls;
 
-	if (t->wire.waits || t->wire.out.len == 0)
+	if (t->wire.waits || t->wire.out == NULL)
 		return 1;
 	return wire_flush(&t->wire);
 }
@@ -339,7 +334,7 @@ send_some(struct conn *c, const char *bytes, size_t len, size_t *donep)
 	if (ended == 1)
 		*donep += done;
 	else
-		t->owed = done;
+		t->owed = (uint32_t)done;
 	return ended;
 }
 
@@ -358,7 +353,7 @@ tlsio_send(struct conn *c, const void *bytes, size_t len)
 		return -1;
 	done = more == 1 && t->owed < len ? t->owed : more == 1 ? len : 0;
 	if (more == 1)
-		t->owed -= done;
+		t->owed -= (uint32_t)done;
 	while (more == 1 && done < len)
 		if ((more = send_some(c, (const char *)bytes + done, len - done, &done)) == -1)
 			return -1;

@@ -36,8 +36,8 @@ struct tlsio {
 	char *name;                     /* owned: the server's side: SNI; the client's: whose sessions are kept */
 	char *error;                    /* owned: why it broke; NULL: it did not */
 	struct tlsfacts *facts;         /* owned; NULL until somebody asks */
-	size_t received;                /* counted while it matters: CLEANSED */
-	size_t owed;                    /* bytes at the front of the next conn_send() that are encrypted already */
+	uint32_t received;              /* counted while it matters: CLEANSED */
+	uint32_t owed;                  /* bytes at the front of the next conn_send() that are encrypted already */
 	enum tlsio_end end;
 	int broken;                     /* TLSIO_BROKEN: errno */
 	bool is_client, established;

@@ -3,7 +3,7 @@
  *
  * A BIO of our own. Work on a connection is done in steps, one at a time in a process:
  * what the socket gives and what OpenSSL writes during a step stands in two buffers that
- * all connections share. At the step's end what gathered leaves in one send(2), and only
+ * all connections share, and so is the BIO shared, which stands for whoever has the step. At the step's end what gathered leaves in one send(2), and only
  * what the socket did not take, or OpenSSL did not ask for, is kept with the connection.
  * So an idle connection owns no buffer here, a flight of handshake messages or four
  * records are one system call, and OpenSSL is never told "not now" when it writes.
@@ -16,8 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/buf.h"
-
+struct buf;
 struct conn;
 
 #define WIRE_PLAIN 16384                /* bytes that a record carries */
@@ -25,25 +24,26 @@ struct conn;
 
 struct wire {
 	struct conn *conn;      /* borrowed: the socket and what is known of it */
-	struct buf in;          /* read, not yet asked for */
-	struct buf out;         /* written, not yet sent: the socket is full, or it waits for company */
+	struct buf *in;         /* owned: read, not yet asked for; NULL: nothing, as nearly always */
+	struct buf *out;        /* owned: written, not yet sent: the socket is full, or it waits for company; or NULL */
+	int error;              /* errno of the socket; 0 */
 	bool waits;             /* for company: wire_hold() */
 	bool readable;          /* the socket is worth a recv(2) */
 	bool eof;               /* OpenSSL wanted more and met the end of file */
-	int error;              /* errno of the socket; 0 */
-	size_t want;            /* this step's recv(2) asks for so much */
-	unsigned reads;         /* since something came of them */
 };
 
 /* `early`, if any, is read ahead of the socket. */
 void wire_init(struct wire *w, struct conn *conn, const void *early, size_t early_len);
 void wire_reset(struct wire *w);
 
-/* A BIO over it, which the caller owns. NULL when memory is short. */
-BIO *wire_bio(struct wire *w);
+/* A reference to the BIO, which the caller owns. */
+BIO *wire_bio(void);
 
 /* Begins a step whose reads ask for about `want` bytes. */
 void wire_begin(struct wire *w, size_t want);
+
+/* In a step: something came of what was read. A peer that sends nothing that counts is given up after a while. */
+void wire_came(void);
 
 /* In a step: is there anything to read? Looks at the socket if it has to. */
 bool wire_has_input(struct wire *w);
