@@ -109,15 +109,6 @@ note_set(char note[PROTO_NOTE], const char *format, ...)
 	va_end(args);
 }
 
-void
-note_certificate(char note[PROTO_NOTE], enum goodbye why, const char *error)
-{
-	if (why == GOODBYE_CERTIFICATE)
-		note_set(note, "client SSL certificate verify error: %s", error);
-	else
-		note_set(note, "client sent no required SSL certificate");
-}
-
 /* Does `line` begin with `text`, as it is or with `\` before some of its characters? */
 static bool
 repeats(const char *line, size_t len, const char *text)

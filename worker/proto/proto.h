@@ -197,12 +197,6 @@ enum login_verdict login_starttls(struct login *login, const struct buf *in);
 /* Composes client->note or login->note. Text of strangers goes through log_text() first. */
 void note_set(char note[PROTO_NOTE], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/*
- * What the log says of GOODBYE_CERTIFICATE, with `error` as conn_verify_error() gives it,
- * and of GOODBYE_NO_CERTIFICATE.
- */
-void note_certificate(char note[PROTO_NOTE], enum goodbye why, const char *error);
-
 /* Does a backend's line hold the password that it is sent, plain or in base64? */
 bool login_repeats_password(const struct login *login, const char *line, size_t len);
 
