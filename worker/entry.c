@@ -31,6 +31,8 @@ entry_fit(struct entry *e)
 {
 	const struct server *server = e->facts.server;
 
+	if (e->facts.salt[0] == '\0')
+		make_salt(&e->facts);
 	e->in.limit = server->protocols[server->protocol].client_buffer;
 	e->out.limit = OUT_LIMIT + server->proxy_buffer;
 	e->backend_in.limit = server->proxy_buffer;
@@ -44,7 +46,6 @@ entry_new(const struct server *server, const struct addr *addr)
 	e->facts.server = server;
 	e->facts.client = addr;
 	e->facts.client_host = "[UNAVAILABLE]";
-	make_salt(&e->facts);
 	e->client = proto_get(server->protocol)->client_new(&e->facts);
 	buf_init(&e->in, 0);
 	buf_init(&e->out, 0);

@@ -61,7 +61,7 @@ struct entry *entry_new(const struct server *server, const struct addr *addr);
 /* Cancels the questions under way: nobody hears of their answers. NULL is fine. */
 void entry_cancel(struct entry *e);
 
-/* Makes the buffers as large as facts.server says; SNI has chosen another. */
+/* Makes the buffers as large as facts.server says, and a challenge if it wants one; SNI may have chosen another server. */
 void entry_fit(struct entry *e);
 
 /* Wipes what is secret, cancels what is under way, frees all. */

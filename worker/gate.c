@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "worker/aim.h"
 #include "worker/entry.h"
 #include "worker/farewell.h"
 #include "worker/inquiry.h"
@@ -195,29 +196,12 @@ answer_recipient(struct session *s, const struct refusal *refusal)
 	run(s);
 }
 
-/* Does this recipient live where the session already is? */
-static bool
-same_target(const struct session *s, const struct auth_answer *answer)
-{
-	struct upstream_target target = {
-		.host = answer->host,
-		.port = answer->port != 0 ? answer->port : session_proto(s)->default_port,
-		.is_unix = answer->is_unix,
-	};
-	char *text = upstream_target_text(&target);
-	const char *here = s->entry->target;
-	bool same = text == NULL || here == NULL ? text == here : strcmp(text, here) == 0;
-
-	mem_free(text);
-	return same;
-}
-
 static void
 on_accepted(struct session *s, const struct auth_answer *answer)
 {
 	static const struct refusal elsewhere = { .kind = REFUSAL_ELSEWHERE };
 
-	answer_recipient(s, same_target(s, answer) ? NULL : &elsewhere);
+	answer_recipient(s, aim_is_here(s, answer) ? NULL : &elsewhere);
 }
 
 static const struct petitioner petitioner = { .accepted = on_accepted, .refused = answer_recipient };

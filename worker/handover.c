@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 
 #include "common/mem.h"
+#include "worker/aim.h"
 #include "worker/entry.h"
 #include "worker/gate.h"
 #include "worker/relay.h"
@@ -489,13 +490,10 @@ override_credentials(struct credentials *c, const struct auth_answer *answer)
 static bool
 choose_ssl(struct session *s, const struct auth_answer *answer)
 {
-	static const enum proxy_ssl meant[] = {
-		[AUTH_SSL_OFF] = PROXY_SSL_OFF, [AUTH_SSL_ON] = PROXY_SSL_ON, [AUTH_SSL_STARTTLS] = PROXY_SSL_STARTTLS,
-	};
 	const struct server *server = session_server(s);
 	struct entry *e = s->entry;
 
-	e->ssl = answer->ssl == AUTH_SSL_UNSAID ? server->proxy_ssl : meant[answer->ssl];
+	e->ssl = aim_ssl(s, answer);
 	mem_free(e->ssl_name);
 	e->ssl_name = mem_strdup(answer->ssl_name);
 	if (e->ssl == PROXY_SSL_OFF && server->proxy_ssl != PROXY_SSL_OFF) {
@@ -516,7 +514,7 @@ handover_begin(struct session *s, const struct auth_answer *answer)
 	struct entry *e = s->entry;
 	struct upstream_target target = {
 		.host = answer->host,
-		.port = answer->port != 0 ? answer->port : session_proto(s)->default_port,
+		.port = aim_port(s, answer),
 		.is_unix = answer->is_unix,
 		.proxy_pass = server->proxy_pass,
 	};

@@ -17,6 +17,7 @@ libworker_a_SOURCES = \
 	worker/dialogue.h worker/dialogue.c \
 	worker/inquiry.h worker/inquiry.c \
 	worker/handover.h worker/handover.c \
+	worker/aim.h worker/aim.c \
 	worker/relay.h worker/relay.c \
 	worker/farewell.h worker/farewell.c \
 	worker/handshake.h worker/handshake.c \

@@ -238,6 +238,76 @@ def test_external_is_for_verified_certificates(env):
     assert len(stage.auth.requests) == 1
 
 
+def test_external_without_a_name_leaves_it_to_the_source(env):
+    ca = Authority(env)
+    stage = secure_stage(env, "smtp", settings(ca.issue("mail.example.com"), f"""
+        ssl_client_certificate {ca.certificate}; ssl_verify_client optional; smtp_auth external;"""),
+        answer=lambda request: {**stage.yes, "Auth-User": "real joe", "Auth-Pass": "x"})
+    client = stage.connect().secure(ca.trust(client=ca.issue("joe")))
+    client.line()
+    client.send(b"EHLO me\r\nAUTH EXTERNAL =\r\n")
+    client.expect(b"250-mail.example.com", b"250 AUTH EXTERNAL", b"235 2.0.0 OK")
+    assert stage.auth.requests[0]["Auth-User"] == "" and stage.auth.requests[0]["Auth-SSL-Subject"] == "CN=joe"
+    assert b"AUTH PLAIN " + b64(b"", b"real joe", b"x") + b"\r\n" in stage.heard
+    stage.auth.answer = lambda request: {**stage.yes, "Auth-Pass": "x"}
+    client = stage.connect().secure(ca.trust(client=ca.issue("joe")))
+    client.line()
+    client.send(b"AUTH EXTERNAL =\r\n")
+    assert client.line().startswith(b"451 ")
+    stage.postern.wait_log("did not send user")
+
+
+# What each protocol says to who would log in before TLS, and what it offers before and in it.
+EARLY = {
+    "imap": (b"a LOGIN joe x\r\n", b"a NO [PRIVACYREQUIRED]", b"b CAPABILITY\r\n",
+             b"SASL-IR STARTTLS LOGINDISABLED\r\n", b"AUTH=PLAIN SASL-IR\r\n"),
+    "pop3": (b"USER joe\r\n", b"-ERR Must issue a STLS", b"CAPA\r\n", b"AUTH-RESP-CODE\r\nSTLS\r\n.\r\n",
+             b"SASL PLAIN LOGIN\r\n.\r\n"),
+    "smtp": (b"MAIL FROM:<a@b>\r\n", b"530 5.7.0 Must issue a STARTTLS", b"EHLO me\r\n",
+             b"250 STARTTLS\r\n", b"250 AUTH PLAIN LOGIN\r\n"),
+}
+
+
+def until(client, end):
+    heard = b""
+    while not heard.endswith(end):
+        line = client.line()
+        assert line, heard
+        heard += line
+
+
+def starttls_only(env, protocol):
+    early, refusal, ask, before, inside = EARLY[protocol]
+    ca = Authority(env)
+    stage = secure_stage(env, protocol, settings(ca.issue("mail.example.com"), "starttls only;"), listen="")
+    client = stage.client()
+    client.send(early)
+    assert client.line().startswith(refusal)
+    client.send(ask)
+    until(client, before)
+    if protocol == "imap":
+        client.expect(b"b OK completed")
+    start_tls(client, protocol, ca.trust())
+    client.send(ask)
+    until(client, inside)
+    assert not stage.auth.requests
+    if protocol == "imap":
+        client.expect(b"b OK completed")
+    log_in(client, protocol)
+
+
+def test_nothing_but_tls_is_offered_under_only_by_imap(env):
+    starttls_only(env, "imap")
+
+
+def test_nothing_but_tls_is_offered_under_only_by_pop3(env):
+    starttls_only(env, "pop3")
+
+
+def test_nothing_but_tls_is_offered_under_only_by_smtp(env):
+    starttls_only(env, "smtp")
+
+
 def test_a_handshake_that_does_not_end_ends_at_the_timeout(env):
     ca = Authority(env)
     stage = secure_stage(env, "imap", settings(ca.issue("mail.example.com"), "timeout 1s;"))

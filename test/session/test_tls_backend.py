@@ -260,6 +260,30 @@ def test_the_source_may_ask_for_tls_but_not_for_less(env):
     postern.wait_log("the source wants no TLS to the upstream")
 
 
+def test_a_recipient_who_wants_other_tls_is_elsewhere(env):
+    ca = Authority(env)
+    heard = []
+    server = env.keep(Listener((env.ip(2), 2000), over_tls(ca.serve(ca.issue("special.example.com")), "smtp", heard)))
+    told = {"joe": {"Auth-SSL": "on", "Auth-SSL-Name": "special.example.com"}, "clear": {},
+            "named": {"Auth-SSL": "on", "Auth-SSL-Name": "other.example.com"},
+            "jim": {"Auth-SSL": "on", "Auth-SSL-Name": "special.example.com"}}
+    auth = env.keep(AuthHttp((env.ip(3), 9000), lambda request: {
+        **accept(env.ip(2), 2000), **told[re.search("<(.*)@", request["Auth-SMTP-To"])[1]]}))
+    env.postern(f"""
+    auth_http {env.ip(3)}:9000/auth; smtp_auth none; xclient off; proxy_ssl_trusted_certificate {ca.certificate};
+    server {{ listen {env.ip()}:2143; protocol smtp; }}""")
+    client = Wire.to((env.ip(), 2143))
+    client.line()
+    client.send(b"MAIL FROM:<a@b>\r\n")
+    client.line()
+    answers = []
+    for name in told:
+        client.send(b"RCPT TO:<%s@x>\r\n" % name.encode())
+        answers.append(client.line()[:9])
+    assert answers == [b"250 2.1.5", b"451 4.3.0", b"451 4.3.0", b"250 2.1.5"]
+    assert len(auth.requests) == 4 and server.accepted == 1
+
+
 def test_auth_http_over_https(env):
     ca, other = Authority(env), Authority(env, "other")
     good, bad = ca.serve(ca.issue("localhost", env.ip(3))), other.serve(other.issue("localhost", env.ip(4)))
