@@ -79,7 +79,8 @@
 	SUITE(names) \
 	SUITE(logfile) \
 	SUITE(listener) \
-	SUITE(spawn)
+	SUITE(spawn) \
+	SUITE(tls_build)
 
 #define UNIT_WORKER(SUITE) \
 	SUITE(seat) \
