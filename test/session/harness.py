@@ -156,10 +156,12 @@ class Wire:
 
     def take(self, count):
         """Exactly so many bytes, fewer only at the end of file."""
-        while len(self.held) < count and self.fill():
-            pass
-        taken, self.held = self.held[:count], self.held[count:]
-        return taken
+        pieces, missing = [], count
+        while missing > 0 and (self.held or self.fill()):
+            pieces.append(self.held[:missing])      # joined once: adding each to the last would be quadratic
+            missing -= len(pieces[-1])
+            self.held = self.held[len(pieces[-1]):]
+        return b"".join(pieces)
 
     def rest(self):
         """All that comes until the other side closes."""
