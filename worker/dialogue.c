@@ -247,8 +247,13 @@ greet(struct session *s)
 
 	e->client->proto->greet(e->client, &e->out);
 	turn_begin(s);
+	if (!flush(s))
+		return;
+	/* The client's first words may have come with the end of its handshake: no event will tell of them again. */
+	if (s->client.readable)
+		run(s);
 	/* Until it speaks, a client that was sent all we had to say needs no memory but the session's. */
-	if (flush(s) && e->facts.salt[0] == '\0')
+	else if (e->facts.salt[0] == '\0')
 		entry_free(&s->entry);
 }
 
@@ -359,6 +364,7 @@ begin(struct session *s)
 	}
 	s->timer.on_time = on_delay_over;
 	loop_timer_set(s->shift->loop, &s->timer, delay);
+	on_early(s, 0);
 }
 
 void
