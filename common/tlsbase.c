@@ -3,6 +3,7 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/mem.h"
 #include "common/tlscache.h"
@@ -120,6 +121,18 @@ obey_commands(SSL_CTX *ssl, struct conf_pair *const *commands, char *why, size_t
 	return result;
 }
 
+/* The curves that commands have set last: OpenSSL does not tell which a context has. */
+static void
+note_curves(struct tlsbase *base, struct conf_pair *const *commands)
+{
+	for (; commands != NULL && *commands != NULL; commands++) {
+		if (strcasecmp((*commands)->name, "Groups") != 0 && strcasecmp((*commands)->name, "Curves") != 0)
+			continue;
+		mem_free(base->curves);
+		base->curves = mem_strdup((*commands)->value);
+	}
+}
+
 /* "TLS_AES_256_GCM_SHA384:...": what a connection needs that comes to this context by SNI. */
 static char *
 list_suites(SSL_CTX *ssl)
@@ -176,6 +189,7 @@ finish(struct tlsbase *base, const struct conf_tls *tls, char *why, size_t size)
 	if (set_protocols(base->ssl, tls->protocols, why, size) == -1 || set_ciphers(base->ssl, tls, why, size) == -1 ||
 	    set_curves(base, tls, why, size) == -1 || obey_commands(base->ssl, tls->commands, why, size) == -1)
 		return -1;
+	note_curves(base, tls->commands);
 	base->suites = list_suites(base->ssl);
 	return 0;
 }

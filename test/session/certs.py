@@ -1,12 +1,25 @@
-"""Certificates for a test, made by the openssl command: an authority, and what it signs."""
+"""Certificates for a test, made by the openssl command: an authority, and what it signs. And its s_client."""
 import ssl
 import subprocess
 
 
-class Authority:
-    """A CA in the test's folder. Every certificate is a pair of paths, (certificate, key)."""
+def s_client(address, *options, said=b""):
+    """All that `openssl s_client` tells of a connection over which it says this; it ends when the server closes."""
+    done = subprocess.run(["openssl", "s_client", "-connect", "%s:%d" % address, "-ign_eof", *map(str, options)],
+                          input=said, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+    return done.stdout.decode(errors="replace")
 
-    def __init__(self, env, name="ca"):
+
+def make_dhparam(path, group="ffdhe2048"):
+    subprocess.run(["openssl", "genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", f"group:{group}", "-out", path],
+                   check=True, timeout=60)
+    return path
+
+
+class Authority:
+    """A CA in the test's folder, by itself or below `parent`. Every certificate is a pair of paths, (certificate, key)."""
+
+    def __init__(self, env, name="ca", parent=None):
         self.env, self.name = env, name
         self.folder = env.path(f"tls-{name}")
         self.folder.mkdir()
@@ -16,8 +29,16 @@ class Authority:
         self.key = self.make_key("authority")
         self.certificate = self.folder / "authority.pem"
         self.config = self.write_config()
-        self.openssl("req", "-x509", "-new", "-key", self.key, "-subj", f"/CN=Test {name}", "-days", "30",
-                     "-config", self.config, "-extensions", "v3_ca", "-out", self.certificate)
+        self.sign_own(f"/CN=Test {name}", parent)
+
+    def sign_own(self, subject, parent):
+        request = ["req", "-new", "-key", self.key, "-subj", subject, "-config", self.config]
+        if parent is None:
+            self.openssl(*request, "-x509", "-days", "30", "-extensions", "v3_ca", "-out", self.certificate)
+            return
+        self.openssl(*request, "-reqexts", "v3_ca", "-out", self.folder / "authority.csr")
+        self.openssl("ca", "-batch", "-notext", "-config", parent.config, "-days", "30", "-in",
+                     self.folder / "authority.csr", "-out", self.certificate)
 
     def openssl(self, *words):
         done = subprocess.run(["openssl", *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -81,6 +102,14 @@ commonName = supplied
 
     def revoke(self, certificate):
         self.openssl("ca", "-config", self.config, "-revoke", certificate)
+
+    def ocsp(self, certificate, name="staple", days=7):
+        """A file with this authority's word on a certificate of its own."""
+        path = self.folder / f"{name}.der"
+        self.openssl("ocsp", "-index", self.folder / "index.txt", "-CA", self.certificate, "-rsigner", self.certificate,
+                     "-rkey", self.key, "-issuer", self.certificate, "-cert", certificate, "-ndays", days,
+                     "-respout", path)
+        return path
 
     def crl(self):
         path = self.folder / "crl.pem"
