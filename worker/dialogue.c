@@ -362,6 +362,7 @@ begin(struct session *s)
 		greet(s);
 		return;
 	}
+	(void)conn_flush(&s->client);   /* the greeting will not take the handshake's last words along */
 	s->timer.on_time = on_delay_over;
 	loop_timer_set(s->shift->loop, &s->timer, delay);
 	on_early(s, 0);

@@ -103,7 +103,8 @@ entry_flush(struct conn *to, struct buf *b)
 			return errno == EAGAIN ? 0 : -1;
 		buf_take(b, (size_t)sent);
 	}
-	return 1;
+	/* The last words of a handshake wait for company. Where nothing follows they go alone. */
+	return conn_flush(to);
 }
 
 int

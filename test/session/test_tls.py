@@ -85,6 +85,18 @@ def by_starttls(env, protocol):
     stage.postern.wait_log("using starttls.*client logged in|client logged in.*using starttls")
 
 
+def test_a_handshake_is_finished_where_no_greeting_follows(env):
+    """By TLS 1.2 the last word is the server's, which must not wait for what a silent client says."""
+    ca = Authority(env)
+    stage = secure_stage(env, "imap", settings(ca.issue("mail.example.com"), "starttls on;"), listen="")
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        client = stage.connect()
+        client.line()
+        start_tls(client, "imap", ca.trust(version=version))
+        log_in(client, "imap")
+        log_out(client, "imap")
+
+
 def test_imap_by_starttls(env):
     by_starttls(env, "imap")
 
