@@ -167,12 +167,24 @@ on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsig
 
 /* ---- our certificates ---- */
 
+/* A new session has got the life that the server has for it that was there first. */
+static void
+set_life(SSL *ssl, const struct tlsbase *base)
+{
+	SSL_SESSION *session = SSL_get_session(ssl);
+
+	if (session != NULL && SSL_is_server(ssl))
+		SSL_SESSION_set_timeout(session, SSL_CTX_get_timeout(base->ssl));
+}
+
+/* The server's comes when it is settled that this is no session of before. */
 static int
 on_certificate(SSL *ssl, void *arg)
 {
 	const struct tlsctx *context = context_of(ssl);
 
 	(void)arg;
+	set_life(ssl, context->base);
 	for (size_t i = 0; i < context->cert_count; i++) {
 		if (tlscert_attach(context->certs[i], ssl) == -1)
 			return 0;
@@ -373,11 +385,11 @@ tlsctx_install_server(struct tlsbase *base)
 	SSL_CTX_set_tlsext_status_cb(ssl, on_status);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, on_ticket);
 	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, on_verify);
-	if (base->cache != NULL) {
-		SSL_CTX_sess_set_new_cb(ssl, on_new_session);
-		SSL_CTX_sess_set_get_cb(ssl, on_get_session);
+	/* OpenSSL asks the context that was there first, whichever was chosen: that one may have a cache. */
+	SSL_CTX_sess_set_new_cb(ssl, on_new_session);
+	SSL_CTX_sess_set_get_cb(ssl, on_get_session);
+	if (base->cache != NULL)
 		SSL_CTX_sess_set_remove_cb(ssl, on_remove_session);
-	}
 }
 
 void
