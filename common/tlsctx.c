@@ -455,7 +455,7 @@ SSL *
 tlsctx_new_client(const struct conf_tls *tls, const char *host, const char *alpn)
 {
 	SSL *ssl = make(tls, NULL, alpn);
-	char *name = mem_strdup(tls->name != NULL ? tls->name : host != NULL ? host : "localhost");
+	char *name = mem_strdup(host != NULL ? host : tls->name != NULL ? tls->name : "localhost");
 	size_t len = strlen(name);
 
 	if (len > 1 && name[len - 1] == '.')

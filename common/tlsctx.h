@@ -44,7 +44,7 @@ struct tls_choice {
  * and outlives the SSL. The server's: `choice` (NULL: none) may name other settings while
  * the ClientHello is read and is borrowed until the handshake ends; a client that offers
  * ALPN without `alpn` (borrowed for ever; NULL: no opinion) gets a fatal alert. The
- * client's: verifies, and says in SNI, tls->name or else `host` (NULL: "localhost").
+ * client's: verifies, and says in SNI, `host`; without one tls->name, at last "localhost".
  */
 SSL *tlsctx_new_server(const struct conf_tls *tls, struct tls_choice *choice, const char *alpn);
 SSL *tlsctx_new_client(const struct conf_tls *tls, const char *host, const char *alpn);

@@ -352,3 +352,10 @@ def test_fifty_megabytes_over_tls_on_both_legs(env):
         client.send(block)
         total.update(block)
     assert client.line().strip().decode() == total.hexdigest()
+
+
+def test_the_name_that_a_source_gives_goes_before_the_configured_one(env):
+    ca = Authority(env)
+    backend = over_tls(ca.serve(ca.issue("special.example.com")), "imap", [])
+    place(env, "imap", backend, f"proxy_ssl on; {TRUST.format(ca=ca)}", {"Auth-SSL-Name": "special.example.com"})
+    assert re.fullmatch(YES["imap"], login(env, "imap")[1])

@@ -312,16 +312,17 @@ link_secure(struct http_link *link)
 static void
 link_connected(struct http_link *link)
 {
+	const struct conf_tls *tls = link->call->tls;
 	char room[ADDR_TEXT];
 
-	if (link->call->tls == NULL) {
+	if (tls == NULL) {
 		link_usable(link);
 		return;
 	}
 	link->state = LINK_SECURING;
 	if (!loop_timer_is_set(&link->timer))
 		share_time(link);
-	conn_secure_client(&link->conn, link->call->tls, server_name(link, room), "http/1.1");
+	conn_secure_client(&link->conn, tls, tls->name != NULL ? tls->name : server_name(link, room), "http/1.1");
 	link_secure(link);
 }
 
