@@ -459,6 +459,24 @@ START_TEST(an_end_without_close_notify_is_an_end_and_is_noted)
 }
 END_TEST
 
+/* Both are met in one turn, and no event follows. */
+START_TEST(an_end_right_behind_the_last_words_is_not_missed)
+{
+	struct side *first = _i % 2 == 0 ? &here : &there, *second = _i % 2 == 0 ? &there : &here;
+
+	connect_sides(0, 0);
+	second->room = 65536;
+	secure();
+	go_on(&there);
+	settle();
+	ck_assert_int_eq(conn_send(&first->conn, "bye", 3), 3);
+	ck_assert_int_eq(shutdown(first->conn.io.fd, SHUT_WR), 0);
+	settle();
+	assert_heard(second, "bye");
+	ck_assert(second->conn.eof && conn_truncated(&second->conn));
+}
+END_TEST
+
 START_TEST(closing_says_close_notify)
 {
 	connect_sides(0, 0);
@@ -659,6 +677,7 @@ add_tests(TCase *tcase)
 	tcase_add_test(tcase, readable_stays_true_while_decrypted_bytes_wait);
 	tcase_add_loop_test(tcase, a_half_close_leaves_the_other_way_open, 0, 4);
 	tcase_add_loop_test(tcase, an_end_without_close_notify_is_an_end_and_is_noted, 0, 2);
+	tcase_add_loop_test(tcase, an_end_right_behind_the_last_words_is_not_missed, 0, 2);
 	tcase_add_test(tcase, closing_says_close_notify);
 	tcase_add_test(tcase, a_peer_that_is_gone_is_an_error);
 	tcase_add_test(tcase, a_session_with_a_peer_is_resumed);

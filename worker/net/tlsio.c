@@ -114,8 +114,9 @@ note_readable(struct conn *c)
 
 	if (t->end != TLSIO_OPEN)
 		c->readable = !c->eof;
-	else
-		c->readable = t->wire.readable || t->wire.in != NULL || (t->ssl != NULL && SSL_pending(t->ssl) > 0);
+	else    /* an end that was met while looking for more has not been told yet */
+		c->readable = t->wire.readable || t->wire.in != NULL || t->wire.eof || t->wire.error != 0 ||
+		    (t->ssl != NULL && SSL_pending(t->ssl) > 0);
 }
 
 /* Ends a step in which nothing was sent for the caller: an alert, a flight, a key update. */
