@@ -4,6 +4,7 @@ import pathlib
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import time
 
@@ -138,10 +139,10 @@ class Wire:
         self.sock.sendall(data)
 
     def fill(self):
-        """Reads some more; False at the end of file (a reset counts as one)."""
+        """Reads some more; False at the end of file (a reset counts as one, and close_notify behind our own)."""
         try:
             more = self.sock.recv(65536)
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLZeroReturnError):
             return False
         self.held += more
         return bool(more)

@@ -24,7 +24,11 @@ def answers(address):
 
 
 class Dovecot:
-    """IMAP on port 143 and POP3 on 110 of an address, users from a passwd-file, mail in Maildirs."""
+    """IMAP on port 143 and POP3 on 110 of an address, users from a passwd-file, mail in Maildirs.
+
+    With `tls`, a pair of certificate and key, also imaps on 993 and pop3s on 995, and
+    STARTTLS, without which no password is taken.
+    """
 
     CONFIG = """
 base_dir = {dir}/run
@@ -33,8 +37,7 @@ instance_name = test-{number}
 log_path = {dir}/dovecot.log
 info_log_path = {dir}/dovecot.log
 auth_verbose = yes
-ssl = no
-disable_plaintext_auth = no
+{ssl}
 protocols = imap pop3
 listen = {ip}
 mail_location = maildir:{dir}/mail/%n
@@ -62,7 +65,8 @@ service imap-login {{
     port = 143
   }}
   inet_listener imaps {{
-    port = 0
+    port = {imaps}
+    ssl = yes
   }}
 }}
 service pop3-login {{
@@ -70,7 +74,8 @@ service pop3-login {{
     port = 110
   }}
   inet_listener pop3s {{
-    port = 0
+    port = {pop3s}
+    ssl = yes
   }}
 }}
 service auth {{
@@ -87,7 +92,10 @@ service anvil {{
 {more}
 """
 
-    def __init__(self, env, ip, users, trusted="", more=""):
+    NO_TLS = "ssl = no\ndisable_plaintext_auth = no"
+    TLS = "ssl = required\nssl_cert = <{}\nssl_key = <{}"
+
+    def __init__(self, env, ip, users, trusted="", more="", tls=None):
         self.program = program("dovecot")
         self.dir = env.path("dovecot")
         self.ip, self.imap, self.pop3, self.delivered = ip, (ip, 143), (ip, 110), 0
@@ -97,7 +105,8 @@ service anvil {{
         os.chown(self.dir / "mail", 65534, 65534)
         env.write("dovecot/users", "".join(f"{user}:{{PLAIN}}{password}\n" for user, password in users.items()))
         config = env.write("dovecot/dovecot.conf", self.CONFIG.format(
-            dir=self.dir, ip=ip, number=env.number, trusted=trusted, more=more))
+            dir=self.dir, ip=ip, number=env.number, trusted=trusted, more=more,
+            ssl=self.TLS.format(*tls) if tls else self.NO_TLS, imaps=993 if tls else 0, pop3s=995 if tls else 0))
         self.process = subprocess.Popen([self.program, "-F", "-c", str(config)], stdin=subprocess.DEVNULL,
                                         stdout=open(self.dir / "console.log", "wb"), stderr=subprocess.STDOUT)
         env.keep(self)
@@ -124,7 +133,23 @@ service anvil {{
 
 
 class Postfix:
-    """An MTA that delivers everything for example.com to Maildirs; XCLIENT allowed from loopback."""
+    """An MTA that delivers everything for example.com to Maildirs; XCLIENT allowed from loopback.
+
+    With `tls`, a pair of certificate and key, also smtps on 465, and STARTTLS, without
+    which no mail is taken.
+    """
+
+    TLS = """
+smtpd_tls_cert_file = {0}
+smtpd_tls_key_file = {1}
+smtpd_tls_loglevel = 1
+smtpd_tls_received_header = yes
+smtpd_tls_security_level = encrypt
+"""
+    SMTPS = """
+{ip}:465 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
+tlsmgr unix - - n 1000? 1 tlsmgr
+"""
 
     MAIN = """
 compatibility_level = 3.6
@@ -176,7 +201,7 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
     def __init__(self, env, ip, sasl=None, xclient="127.0.0.0/8",
-                 restrictions="permit_sasl_authenticated, reject_unauth_destination", more=""):
+                 restrictions="permit_sasl_authenticated, reject_unauth_destination", more="", tls=None):
         self.program = program("postfix")
         self.dir = env.path("postfix")
         self.ip, self.smtp = ip, (ip, 25)
@@ -186,9 +211,11 @@ postlog unix-dgram n - n - 1 postlogd
         os.chown(self.dir / "mail", 65534, 65534)
         if sasl:
             more += f"\nsmtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = {sasl}\n"
+        if tls:
+            more += self.TLS.format(*tls)
         env.write("postfix/main.cf", self.MAIN.format(dir=self.dir, ip=ip, xclient=xclient,
                                                       restrictions=restrictions, more=more))
-        env.write("postfix/master.cf", self.MASTER.format(ip=ip))
+        env.write("postfix/master.cf", (self.MASTER + (self.SMTPS if tls else "")).format(ip=ip))
         self.command("start")
         env.keep(self)
         eventually(lambda: answers(self.smtp), "Postfix answers")
