@@ -125,12 +125,20 @@ learn_tls(struct session *s)
 	conn_tls_facts(&s->client, &e->facts.tls, session_server(s)->auth_http_pass_client_cert);
 }
 
+/* The time that the client has had is taken from what the server allows that SNI has chosen. */
+static void
+change_timeout(struct entry *e, uint64_t old_ms, uint64_t new_ms)
+{
+	e->left_ms = e->left_ms + new_ms > old_ms ? e->left_ms + new_ms - old_ms : 1;
+}
+
 /* The client half starts afresh, perhaps as another server's: SNI may have chosen one. */
 static void
 on_secured(struct session *s)
 {
 	struct entry *e = s->entry;
 
+	change_timeout(e, e->facts.server->timeout, session_server(s)->timeout);
 	learn_tls(s);
 	entry_fit(e);
 	e->client->proto->secured(e->client);

@@ -198,8 +198,8 @@ class Wire:
         raise AssertionError(f"wanted silence, got {more!r}")
 
     def finish(self):
-        """The half-close: nothing more will be sent."""
-        self.sock.shutdown(socket.SHUT_WR)
+        """The half-close: nothing more will be sent. The FIN alone: a socket of ssl would forget that it is one."""
+        socket.socket.shutdown(self.sock, socket.SHUT_WR)
 
     def close(self):
         self.sock.close()

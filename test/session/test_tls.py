@@ -28,7 +28,8 @@ def log_in(client, protocol):
     _, _, login, ok, _ = WORDS[protocol]
     if protocol == "smtp":
         client.send(b"EHLO me\r\n")
-        client.expect(re.compile(rb"250-.*"), *[re.compile(rb"250[- ].*")] * 1)
+        while client.line()[3:4] == b"-":
+            pass
     client.send(login)
     lines = [client.line() for _ in range(2 if protocol == "pop3" else 1)]
     assert lines[-1].startswith(ok), lines
@@ -361,7 +362,7 @@ def test_a_half_close_without_close_notify_still_gets_its_answer(env):
     client.send(b"a LOGIN joe " + SECRET + b"\r\n")
     assert client.line().startswith(b"a OK")
     client.send(b"b NOOP\r\nz LOGOUT\r\n")
-    socket.socket.shutdown(client.sock, socket.SHUT_WR)      # the FIN alone
+    client.finish()
     assert b"b OK" in client.rest()
     stage.postern.wait_log("client closed the connection without close_notify")
 
