@@ -7,7 +7,7 @@ EXTRA_DIST += \
 	test/session/harness.py \
 	test/session/peers.py \
 	test/session/real.py \
-	test/session/stage.py test/session/certs.py test/session/test_tls.py test/session/test_tls_backend.py test/session/test_tls_real.py \
+	test/session/stage.py test/session/certs.py test/session/test_tls.py test/session/test_tls_backend.py test/session/test_tls_real.py test/session/test_tls_relay.py \
 	test/session/test_faults.py \
 	test/session/test_imap.py \
 	test/session/test_limits.py \
