@@ -7,8 +7,9 @@ PART is syscalls, cpu, idle, bulk, tls-latency, tls-cpu, tls-idle or tls-bulk; a
 without one. Both proxies have one worker, error_log at level error, the same auth server
 (HTTP, kept connections), the same IMAP backend, which this program plays itself, and for
 imaps the same certificate (ECDSA P-256; TLS 1.3). Rounds are interleaved and the median
-is printed; absolute figures move with the machine, the ratio is what counts. Needs root,
-nginx with its mail module, openssl and strace.
+is printed; absolute figures move with the machine, the ratio is what counts. Memory is
+that of freshly started proxies. All happens in a network namespace of its own. Needs
+root, nginx with its mail module, openssl and strace.
 """
 import argparse
 import asyncio
@@ -129,7 +130,11 @@ def play_peers():
 class Proxy:
     def __init__(self, name, command, folder):
         self.name, self.address, self.tls_address = name, FRONT[name], (FRONT[name][0], TLS_PORT)
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=folder)
+        self.command, self.folder = command, folder
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, cwd=self.folder)
         deadline = time.monotonic() + 20
         while True:
             try:
@@ -170,6 +175,14 @@ class Proxy:
         self.process.terminate()
         self.process.wait(20)
 
+    def warm(self, address, login):
+        """Starts afresh, and has done what is done once: what was freed before would hide what is taken now."""
+        self.stop()
+        self.start()
+        for _ in range(20):
+            login(address)
+        return self
+
 
 def start_postern(build, folder):
     (folder / "postern.conf").write_text(f"""
@@ -204,7 +217,7 @@ mail {{ server_name bench; auth_http {AUTH[0]}:{AUTH[1]}/auth;
 
 def make_certificate(folder):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-subj", "/CN=bench", "-days", "2", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+                    "-subj", "/CN=bench", "-days", "60", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
                    check=True, capture_output=True)
 
 
@@ -385,7 +398,10 @@ def measure_cpu(proxies, args):
 
 
 def measure_idle(proxies, args):
-    figures = {proxy.name: asyncio.run(idle_sessions(proxy, proxy.address, None, args.idle)) for proxy in proxies}
+    def work(proxy):
+        proxy.warm(proxy.address, lambda address: asyncio.run(one_login(address)))
+        return asyncio.run(idle_sessions(proxy, proxy.address, None, args.idle))
+    figures = {proxy.name: work(proxy) for proxy in proxies}
     for column, what in enumerate(("a client that was greeted and is silent", "an idle logged-in session")):
         table(f"memory of {what} (PSS, {args.idle} of them)", "bytes",
               {name: [pair[column]] for name, pair in figures.items()})
@@ -424,9 +440,12 @@ def measure_tls_cpu(proxies, args):
 
 
 def measure_tls_idle(proxies, args):
+    def warm(proxy):
+        return proxy.warm(proxy.tls_address, lambda address: secure_login(address, trusting()))
+
     table(f"memory of a TLS client that has connected and is silent (PSS, {args.idle} of them)", "bytes",
-          {proxy.name: [asyncio.run(silent_clients(proxy, args.idle))] for proxy in proxies})
-    figures = {proxy.name: asyncio.run(idle_sessions(proxy, proxy.tls_address, trusting(), args.idle))
+          {proxy.name: [asyncio.run(silent_clients(warm(proxy), args.idle))] for proxy in proxies})
+    figures = {proxy.name: asyncio.run(idle_sessions(warm(proxy), proxy.tls_address, trusting(), args.idle))
                for proxy in proxies}
     for column, what in enumerate(("a TLS client that was greeted and is silent", "an idle logged-in TLS session")):
         table(f"memory of {what} (PSS, {args.idle} of them)", "bytes",
@@ -451,6 +470,10 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART")
     args = parser.parse_args()
+    if "POSTERN_BENCH_INSIDE" not in os.environ:        # so that no other run is in the way
+        os.environ["POSTERN_BENCH_INSIDE"] = "1"
+        os.execvp("unshare", ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh",
+                              sys.executable, __file__, *sys.argv[1:]])
     folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-bench."))
     folder.chmod(0o755)
     make_certificate(folder)
