@@ -17,7 +17,7 @@ def make_dhparam(path, group="ffdhe2048"):
 
 
 class Authority:
-    """A CA in the test's folder, by itself or below `parent`. Every certificate is a pair of paths, (certificate, key)."""
+    """A CA in the test's folder, by itself or below `parent`. What it issues is a pair of paths, (certificate, key)."""
 
     def __init__(self, env, name="ca", parent=None):
         self.env, self.name = env, name
@@ -141,7 +141,8 @@ commonName = supplied
 def self_signed(env, subject, name):
     """A pair that nobody signed but itself, for a subject with whatever is in it."""
     certificate, key = env.path(f"{name}.pem"), env.path(f"{name}.key")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-utf8",
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-utf8",
                     "-subj", subject, "-days", "30", "-keyout", key, "-out", certificate],
                    check=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
     return certificate, key

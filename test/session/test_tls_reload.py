@@ -1,4 +1,4 @@
-"""TLS across reloads: renewed certificates, broken files, files that have not changed; and many who never finish a handshake."""
+"""TLS across reloads: renewed certificates, broken files, files that have not changed; handshakes without end."""
 import ctypes
 import os
 import re
@@ -49,7 +49,8 @@ def test_broken_files_at_a_reload_change_nothing(env):
     """Whichever it is: the old workers serve on with what they have, and the log says which file it was."""
     ca = Authority(env)
     pair, other = ca.issue("mail.example.com"), ca.issue("mail.example.com", kind="rsa", password="sesame")
-    files = {"cert": pair[0], "key": pair[1], "locked": other[1], "passwords": env.write("passwords", "sesame\n", mode=0o600),
+    files = {"cert": pair[0], "key": pair[1], "locked": other[1],
+             "passwords": env.write("passwords", "sesame\n", mode=0o600),
              "dh": make_dhparam(env.path("dh.pem")), "ticket": env.write("ticket.key", os.urandom(80), mode=0o600),
              "crl": ca.crl(), "ca": ca.certificate, "staple": ca.ocsp(pair[0])}
     stage = secure_stage(env, "imap", settings(pair, f"""
@@ -114,7 +115,8 @@ def test_a_reload_reads_only_what_has_changed(env):
     ca = Authority(env)
     one, two = ca.issue("one.test"), ca.issue("two.test")
     crl = ca.crl()
-    servers = {"one": settings(one, f"ssl_client_certificate {ca.certificate}; ssl_crl {crl}; ssl_verify_client optional;"),
+    servers = {"one": settings(one, f"ssl_client_certificate {ca.certificate}; ssl_crl {crl};"
+                                    "ssl_verify_client optional;"),
                "two": settings(two)}
     stage = Stage(env, "imap", servers, listen="ssl")
     watch = Watch([*one, *two, crl, ca.certificate])
@@ -141,7 +143,8 @@ def test_no_worker_ever_opens_a_file_of_tls(env):
     ca = Authority(env)
     pair = ca.issue("mail.example.com")
     ticket = env.write("ticket.key", os.urandom(48), mode=0o600)
-    stage = secure_stage(env, "imap", settings(pair, f"ssl_session_ticket_key {ticket}; ssl_client_certificate {ca.certificate};"
+    stage = secure_stage(env, "imap",
+                         settings(pair, f"ssl_session_ticket_key {ticket}; ssl_client_certificate {ca.certificate};"
                                                      "ssl_verify_client optional;"), workers=2)
     files = [*pair, ticket, ca.certificate]
     context = ca.trust(client=ca.issue("joe"))
@@ -158,7 +161,8 @@ def test_no_worker_ever_opens_a_file_of_tls(env):
 def test_two_hundred_silent_handshakes_disturb_nobody(env):
     """Silent ones, and those that stopped in the middle, end at the timeout; others log in meanwhile."""
     ca = Authority(env)
-    stage = secure_stage(env, "imap", settings(ca.issue("mail.example.com"), "timeout 2s;"), events="worker_connections 1024;")
+    stage = secure_stage(env, "imap", settings(ca.issue("mail.example.com"), "timeout 2s;"),
+                         events="worker_connections 1024;")
     context = ca.trust()
     hello = client_hello(context)
     stuck = [stage.connect() for _ in range(200)]
@@ -234,7 +238,8 @@ def test_expiry_is_warned_of_when_it_is_near(env):
     ca = Authority(env)
     old, good = ca.expired("old.test"), ca.issue("good.test")
     near = ca.issue("near.test", begin="20200101000000Z", end=soon())
-    stage = Stage(env, "imap", {"old": settings(old), "old again": settings(old), "near": settings(near), "good": settings(good)},
+    stage = Stage(env, "imap", {"old": settings(old), "old again": settings(old), "near": settings(near),
+                                "good": settings(good)},
                   listen="ssl")
     status, said = stage.postern.run("-t")
     assert status == 0 and said.count("has expired on 2020-02-01") == 1, said

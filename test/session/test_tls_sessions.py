@@ -1,4 +1,4 @@
-"""Sessions that come back: caches, tickets and their keys, and what of the first handshake still holds in the second."""
+"""Sessions that come back: caches, tickets and their keys, and what still holds in the second handshake."""
 import os
 import re
 import ssl
@@ -60,7 +60,8 @@ def test_each_kind_of_cache(env):
 def test_a_number_is_enough_when_the_client_knows_no_tickets(env):
     """s_client comes back five times, and each time any of four workers knows it."""
     ca = Authority(env)
-    stage = secure_stage(env, "imap", settings(ca.issue("mail.example.com"), "ssl_session_cache shared:a:1m;"), workers=4)
+    stage = secure_stage(env, "imap", settings(ca.issue("mail.example.com"), "ssl_session_cache shared:a:1m;"),
+                         workers=4)
     text = s_client(stage.address(), "-tls1_2", "-no_ticket", "-reconnect", said=b"z LOGOUT\r\n")
     assert len(re.findall("^Reused, TLSv1.2", text, re.M)) == 5, text
 
@@ -87,10 +88,11 @@ def ticket_name(address, *options):
 
 
 def test_keys_of_tickets_in_files_and_their_rotation(env):
-    """The first seals, all open; one that has gone opens nothing any more. Another gateway with the same key opens, too."""
+    """The first seals, all open; one that has gone opens nothing any more."""
     ca = Authority(env)
     pair = ca.issue("mail.example.com")
-    keys = {name: env.write(name, os.urandom(size), mode=0o600) for name, size in (("old", 48), ("new", 80), ("last", 80))}
+    keys = {name: env.write(name, os.urandom(size), mode=0o600)
+            for name, size in (("old", 48), ("new", 80), ("last", 80))}
     names = {key: path.read_bytes()[:16] for key, path in keys.items()}
 
     def use(*chosen):
@@ -100,7 +102,8 @@ def test_keys_of_tickets_in_files_and_their_rotation(env):
     first = {version: leave(visit(stage.address(), context[version])) for version in context}
     assert ticket_name(stage.address()) == (names["old"], False)
     s_client(stage.address(), "-tls1_2", "-sess_out", env.path("session"), said=b"z LOGOUT\r\n")
-    for chosen, comes_back, sealed in ((("new", "old"), True, "new"), (("new",), False, "new"), (("last", "new"), False, "last"),
+    for chosen, comes_back, sealed in ((("new", "old"), True, "new"), (("new",), False, "new"),
+                                       (("last", "new"), False, "last"),
                                        (("last", "new", "old"), True, "last")):
         text = stage.postern.config.read_text()
         stage.postern.config.write_text(re.sub(r"(ssl_session_ticket_key \S+;)+", use(*chosen), text))
@@ -153,7 +156,8 @@ def test_a_revocation_ends_the_sessions_of_the_revoked(env):
     ca = Authority(env)
     joe, crl = ca.issue("joe"), ca.crl()
     stage = secure_stage(env, "imap", settings(ca.issue("mail.example.com"), f"""
-        ssl_client_certificate {ca.certificate}; ssl_crl {crl}; ssl_verify_client on; ssl_session_cache shared:a:1m;"""))
+        ssl_client_certificate {ca.certificate}; ssl_crl {crl}; ssl_verify_client on;
+        ssl_session_cache shared:a:1m;"""))
     sessions = {}
     for version in (V12, V13):
         context = ca.trust(client=joe, version=version)
@@ -210,7 +214,8 @@ def test_the_cache_of_a_server_chosen_by_its_name(env):
             ("first.test", f"ssl_session_cache {first};"), ("second.test", cached),
             ("third.test", cached + "ssl_session_tickets off;"))))
     for i, first in enumerate(kinds):
-        for name, options, version in (("second.test", ssl.OP_NO_TICKET, V12), ("third.test", 0, V12), ("third.test", 0, V13)):
+        for name, options, version in (("second.test", ssl.OP_NO_TICKET, V12), ("third.test", 0, V12),
+                                       ("third.test", 0, V13)):
             context = ca.trust(version=version)
             context.options |= options
             session = leave(visit((env.ip(), 2143 + i), context, name=name))

@@ -47,11 +47,13 @@ def test_who_insists_on_tls_hears_no_password_before_it(env):
             ("imap", b"a LOGIN {3}\r\n", b"a " + must["imap"]),
             ("imap", b"a AUTHENTICATE PLAIN\r\n", b"a " + must["imap"]),
             ("imap", b"a AUTHENTICATE PLAIN " + PLAIN + b"\r\n", b"a " + must["imap"]),
-            ("imap", b"a CAPABILITY\r\n", re.compile(rb"\* CAPABILITY (?!.*AUTH=).* STARTTLS LOGINDISABLED\r\na OK completed\r\n")),
+            ("imap", b"a CAPABILITY\r\n",
+             re.compile(rb"\* CAPABILITY (?!.*AUTH=).* STARTTLS LOGINDISABLED\r\na OK completed\r\n")),
             ("pop3", b"USER joe\r\n", must["pop3"]), ("pop3", b"PASS " + SECRET + b"\r\n", must["pop3"]),
             ("pop3", b"AUTH PLAIN\r\n", must["pop3"]), ("pop3", b"AUTH\r\n", must["pop3"]),
             ("pop3", b"APOP joe 0123456789abcdef0123456789abcdef\r\n", must["pop3"]),
-            ("pop3", b"CAPA\r\n", re.compile(rb"\+OK Capability list follows\r\n(?!(?s:.*)(SASL|USER))(?s:.*)\r\nSTLS\r\n\.\r\n")),
+            ("pop3", b"CAPA\r\n",
+             re.compile(rb"\+OK Capability list follows\r\n(?!(?s:.*)(SASL|USER))(?s:.*)\r\nSTLS\r\n\.\r\n")),
             ("smtp", b"EHLO me\r\n", b"250-mail.example.com\r\n250 STARTTLS\r\n"),
             ("smtp", b"EHLO me\r\nMAIL FROM:<a@b>\r\n", b"250-mail.example.com\r\n250 STARTTLS\r\n" + must["mail"]),
             ("smtp", b"HELO me\r\nMAIL FROM:<a@b>\r\n", b"250 mail.example.com\r\n" + must["mail"]),
@@ -72,7 +74,8 @@ def test_who_insists_on_tls_hears_no_password_before_it(env):
 def test_inside_tls_all_is_offered_and_starttls_no_more(env):
     stage, context = one_of_each(env, "starttls only;")
     for protocol, said, heard in (
-            ("imap", b"a CAPABILITY\r\n", rb"\* CAPABILITY (?!.*(STARTTLS|LOGINDISABLED)).*AUTH=PLAIN.*\r\na OK completed\r\n"),
+            ("imap", b"a CAPABILITY\r\n",
+             rb"\* CAPABILITY (?!.*(STARTTLS|LOGINDISABLED)).*AUTH=PLAIN.*\r\na OK completed\r\n"),
             ("imap", b"a STARTTLS\r\n", rb"a BAD .*\r\n"),
             ("pop3", b"CAPA\r\n", rb"\+OK .*\r\n(?!(?s:.*)STLS)(?s:.*)USER\r\n(?s:.*)SASL PLAIN LOGIN\r\n\.\r\n"),
             ("pop3", b"STLS\r\n", rb"-ERR invalid command\r\n"),
@@ -90,8 +93,10 @@ def test_without_starttls_nobody_offers_it(env):
     stage, _ = one_of_each(env, "starttls off;")
     for protocol, said, heard in (
             ("imap", b"a STARTTLS\r\n", rb"a BAD .*\r\n"), ("pop3", b"STLS\r\n", rb"-ERR .*\r\n"),
-            ("smtp", b"STARTTLS\r\n", rb"50[02] 5.5.1 .*\r\n"), ("imap", b"a CAPABILITY\r\n", rb"(?!(?s:.*)STARTTLS)(?s:.*)"),
-            ("pop3", b"CAPA\r\n", rb"(?!(?s:.*)STLS)(?s:.*)"), ("smtp", b"EHLO me\r\n", rb"(?!(?s:.*)STARTTLS)(?s:.*)")):
+            ("smtp", b"STARTTLS\r\n", rb"50[02] 5.5.1 .*\r\n"),
+            ("imap", b"a CAPABILITY\r\n", rb"(?!(?s:.*)STARTTLS)(?s:.*)"),
+            ("pop3", b"CAPA\r\n", rb"(?!(?s:.*)STLS)(?s:.*)"),
+            ("smtp", b"EHLO me\r\n", rb"(?!(?s:.*)STARTTLS)(?s:.*)")):
         client = Wire.to((env.ip(), PORTS[protocol]))
         client.line()
         client.send(said)
@@ -127,7 +132,7 @@ def test_a_helo_from_before_tls_is_told_to_nobody(env):
 
 
 def test_what_stands_behind_starttls_is_thrown_away_whole(env):
-    """Whole commands, halves and a login: they are not answered, in the clear or inside TLS, and nobody hears of them."""
+    """Whole commands, halves and a login: they are answered nowhere, and nobody hears of them."""
     stage, context = one_of_each(env, "starttls on;")
     for protocol, injected, said, heard in (
             ("imap", b"x LOGIN joe " + SECRET + b"\r\n", b"y NOOP\r\n", b"y OK completed\r\n"),
@@ -136,7 +141,8 @@ def test_what_stands_behind_starttls_is_thrown_away_whole(env):
             ("imap", b"x NOO", b"P\r\n", b"* BAD invalid command\r\n"),
             ("pop3", b"USER joe\r\n", b"PASS " + SECRET + b"\r\n", b"-ERR invalid command\r\n"),
             ("pop3", b"USER joe\r\nPASS " + SECRET + b"\r\n", b"NOOP\r\n", b"+OK\r\n"),
-            ("pop3", b"AUTH PLAIN\r\n", b"NOOP\r\n", b"+OK\r\n"), ("pop3", b"NO", b"OP\r\n", b"-ERR invalid command\r\n"),
+            ("pop3", b"AUTH PLAIN\r\n", b"NOOP\r\n", b"+OK\r\n"),
+            ("pop3", b"NO", b"OP\r\n", b"-ERR invalid command\r\n"),
             ("smtp", b"AUTH PLAIN\r\n", b"NOOP\r\n", b"250 2.0.0 OK\r\n"),
             ("smtp", b"AUTH PLAIN " + PLAIN + b"\r\n", b"NOOP\r\n", b"250 2.0.0 OK\r\n"),
             ("smtp", b"EHLO evil\r\n", b"NOOP\r\n", b"250 2.0.0 OK\r\n"),
@@ -197,7 +203,8 @@ def sni_stage(env, protocol, ca):
     stage = Stage(env, protocol, raw=f"""
     server {{ listen {env.ip()}:2143; protocol {protocol}; server_name one.test; {settings(one)}
               starttls on; imap_capabilities IMAP4rev1 ONE; pop3_capabilities USER ONE; smtp_capabilities ONE; }}
-    server {{ listen {env.ip()}:2143; protocol {protocol}; server_name two.test; {settings(two)} timeout 2s; max_errors 1;
+    server {{ listen {env.ip()}:2143; protocol {protocol}; server_name two.test; {settings(two)}
+              timeout 2s; max_errors 1;
               starttls on; imap_capabilities IMAP4rev1 TWO; pop3_capabilities USER TWO; smtp_capabilities TWO;
               auth_http {env.ip(4)}:9000/second; auth_http_header X-Server two; error_log {env.path("two.log")} info;
               proxy_smtp_auth on; xclient off; }}""")
@@ -244,8 +251,8 @@ def test_sni_after_starttls_smtp(env):
     sni_holds(env, "smtp", b"EHLO me\r\n", b"one.test\r\n250-ONE", b"two.test\r\n250-TWO")
 
 
-def test_a_name_that_is_chosen_may_not_want_tls_less(env):
-    """A server that is reached by the name of another's STARTTLS is reached inside TLS, whatever its own starttls says."""
+def test_a_server_that_insists_on_tls_may_be_chosen_inside_it(env):
+    """A server that is chosen inside TLS has TLS, however much it insists on it."""
     ca = Authority(env)
     pair = ca.issue("one.test", "two.test")
     stage = Stage(env, "imap", raw=f"""

@@ -21,7 +21,8 @@ def test_a_certificate_says_nothing_but_its_header(env):
         auth_http_pass_client_cert on;"""))
     for i, (subject, seen) in enumerate((
             ("/CN=joe\r\nX-Evil: yes", r"CN=joe\0D\0AX-Evil: yes"), ("/CN=joe\nAuth-User: root/O=\tx", None),
-            ("/CN=J\u00f6rg, the \\\\ \"best\"", None), ("/CN=" + "x" * 64 + "".join(f"/OU={n:060}" for n in range(200)), None))):
+            ("/CN=J\u00f6rg, the \\\\ \"best\"", None),
+            ("/CN=" + "x" * 64 + "".join(f"/OU={n:060}" for n in range(200)), None))):
         client = greeted(stage, ca.trust(client=self_signed(env, subject, f"evil{i}")))
         client.send(b"a LOGIN joe " + SECRET + b"\r\n")
         assert client.line() in (b"a OK backend LOGIN\r\n",), subject[:40]
@@ -170,7 +171,8 @@ def test_a_key_update_is_nothing_special(env):
 def test_rubbish_of_all_kinds(env):
     """Random records, broken hellos and floods of empty ones: each ends, and nobody else notices."""
     ca = Authority(env)
-    stage = secure_stage(env, "imap", settings(ca.issue("mail.example.com"), "timeout 2s;"), events="worker_connections 1024;")
+    stage = secure_stage(env, "imap", settings(ca.issue("mail.example.com"), "timeout 2s;"),
+                         events="worker_connections 1024;")
     hello, dice = client_hello(ca.trust()), random.Random(3)
     pieces = [bytes([kind, 3, version]) + len(body).to_bytes(2, "big") + body
               for kind in (20, 21, 22, 23, 24, 0, 128) for version in (0, 1, 3, 4)
@@ -179,7 +181,8 @@ def test_rubbish_of_all_kinds(env):
         broken = bytearray(hello)
         broken[dice.randrange(len(hello))] ^= 1 << dice.randrange(8)
         pieces.append(bytes(broken))
-    pieces += [b"\x16\x03\x01\x00\x00" * 5000, b"\x15\x03\x01\x00\x02\x01\x00" * 5000, b"\x16\x03\x01\x40\x00\x01\xff\xff\xff" + b"x" * 60000,
+    pieces += [b"\x16\x03\x01\x00\x00" * 5000, b"\x15\x03\x01\x00\x02\x01\x00" * 5000,
+               b"\x16\x03\x01\x40\x00\x01\xff\xff\xff" + b"x" * 60000,
                hello + dice.randbytes(3000), hello * 2, b"\x80\x2e\x01\x03\x01" + dice.randbytes(60)]
     worker = stage.postern.children()
     clients = []
@@ -201,7 +204,8 @@ def test_rubbish_of_all_kinds(env):
 def test_tls_over_a_unix_socket(env):
     ca = Authority(env)
     path = str(env.path("sock"))
-    stage = Stage(env, "imap", raw=f"server {{ listen unix:{path} ssl; protocol imap; {settings(ca.issue('mail.example.com'))} }}")
+    stage = Stage(env, "imap",
+                  raw=f"server {{ listen unix:{path} ssl; protocol imap; {settings(ca.issue('mail.example.com'))} }}")
     client = Wire.to(path).secure(ca.trust())
     client.expect(b"* OK IMAP4 ready")
     log_in(client, "imap")
@@ -211,7 +215,8 @@ def test_tls_over_a_unix_socket(env):
 def test_a_cache_that_is_full_forgets(env):
     """Far more sessions than it has room for: the newest come back, all handshakes succeed."""
     ca = Authority(env)
-    stage = secure_stage(env, "imap", settings(ca.issue("mail.example.com"), "ssl_session_tickets off; ssl_session_cache shared:a:32k;"),
+    stage = secure_stage(env, "imap", settings(ca.issue("mail.example.com"),
+                                               "ssl_session_tickets off; ssl_session_cache shared:a:32k;"),
                          workers=2)
     context = ca.trust(version=ssl.TLSVersion.TLSv1_2)
     sessions = []
