@@ -520,7 +520,7 @@ const struct proto proto_imap = {
 	.secured = secured,
 	.goodbye = goodbye,
 	.login_new = imap_login_new,
-	.login_free = imap_login_free,
+	.login_free = login_free,
 	.login_input = imap_login_input,
 	.login_secured = imap_login_secured,
 };

@@ -453,13 +453,3 @@ imap_login_new(const struct login_task *task)
 	enter(l, GREETING);
 	return &l->login;
 }
-
-void
-imap_login_free(struct login **loginp)
-{
-	if (*loginp == NULL)
-		return;
-	buf_reset(&(*loginp)->reply);
-	mem_free(*loginp);
-	*loginp = NULL;
-}

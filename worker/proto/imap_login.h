@@ -14,9 +14,8 @@
 
 #include "worker/proto/proto.h"
 
-/* What proto.h says of login_new, login_free, login_input and login_secured. */
+/* What proto.h says of login_new, login_input and login_secured. */
 struct login *imap_login_new(const struct login_task *task);
-void imap_login_free(struct login **loginp);
 enum login_verdict imap_login_input(struct login *login, struct buf *in, struct buf *out);
 enum login_verdict imap_login_secured(struct login *login, struct buf *out);
 

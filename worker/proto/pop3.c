@@ -416,7 +416,7 @@ const struct proto proto_pop3 = {
 	.secured = pop3_secured,
 	.goodbye = pop3_goodbye,
 	.login_new = pop3_login_new,
-	.login_free = pop3_login_free,
+	.login_free = login_free,
 	.login_input = pop3_login_input,
 	.login_secured = pop3_login_secured,
 };

@@ -28,18 +28,6 @@ pop3_login_new(const struct login_task *task)
 	return &l->common;
 }
 
-void
-pop3_login_free(struct login **loginp)
-{
-	struct login *login = *loginp;
-
-	if (login == NULL)
-		return;
-	*loginp = NULL;
-	buf_reset(&login->reply);
-	mem_free(login);
-}
-
 /* A credential may come from a source that let anything through: here it must be one line. */
 static bool
 can_be_sent(const char *text, size_t max_len)

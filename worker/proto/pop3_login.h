@@ -13,7 +13,6 @@
 
 /* As struct proto has them. */
 struct login *pop3_login_new(const struct login_task *task);
-void pop3_login_free(struct login **loginp);
 enum login_verdict pop3_login_input(struct login *login, struct buf *in, struct buf *out);
 enum login_verdict pop3_login_secured(struct login *login, struct buf *out);
 

@@ -20,6 +20,18 @@ credentials_reset(struct credentials *c)
 	c->method = 0;
 }
 
+void
+login_free(struct login **loginp)
+{
+	struct login *login = *loginp;
+
+	if (login == NULL)
+		return;
+	*loginp = NULL;
+	buf_reset(&login->reply);
+	mem_free(login);
+}
+
 bool
 client_count_command(struct client *client)
 {

@@ -169,6 +169,9 @@ struct proto {
 /* The table's row; never NULL. */
 const struct proto *proto_get(enum protocol protocol);
 
+/* The ->login_free of a half that owns nothing but what struct login has. */
+void login_free(struct login **loginp);
+
 /* Counts a command; false when max_commands or max_errors is passed, and `note` says so: then PROTO_CLOSE, unanswered. */
 bool client_count_command(struct client *client);
 bool client_count_error(struct client *client);

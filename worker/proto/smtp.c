@@ -375,7 +375,7 @@ const struct proto proto_smtp = {
 	.secured = smtp_secured,
 	.goodbye = smtp_goodbye,
 	.login_new = smtp_login_new,
-	.login_free = smtp_login_free,
+	.login_free = login_free,
 	.login_input = smtp_login_input,
 	.login_secured = smtp_login_secured,
 };

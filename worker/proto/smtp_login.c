@@ -59,18 +59,6 @@ smtp_login_new(const struct login_task *task)
 	return &l->common;
 }
 
-void
-smtp_login_free(struct login **loginp)
-{
-	struct login *login = *loginp;
-
-	if (login == NULL)
-		return;
-	*loginp = NULL;
-	buf_reset(&login->reply);
-	mem_free(login);
-}
-
 bool
 smtp_login_may_chunk(const struct login *login)
 {

@@ -14,7 +14,6 @@
 
 /* As struct proto has them. A RCPT that the backend refuses is LOGIN_DONE, too: the transaction stands. */
 struct login *smtp_login_new(const struct login_task *task);
-void smtp_login_free(struct login **loginp);
 enum login_verdict smtp_login_input(struct login *login, struct buf *in, struct buf *out);
 enum login_verdict smtp_login_secured(struct login *login, struct buf *out);
 
