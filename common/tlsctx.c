@@ -313,18 +313,31 @@ on_verify(int good, X509_STORE_CTX *store)
 	return 1;
 }
 
+/* A session may outlive its certificate: with each use its ticket is renewed, and nobody verifies again. */
+static long
+fault_of(const SSL *ssl, const X509 *certificate)
+{
+	long error = SSL_get_verify_result(ssl);
+
+	if (SSL_session_reused(ssl) && (error == X509_V_OK || is_excusable(error)) &&
+	    X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0)
+		return X509_V_ERR_CERT_HAS_EXPIRED;
+	return error;
+}
+
 enum tls_verdict
 tlsctx_verdict(const SSL *ssl, long *errorp)
 {
 	enum ssl_verify mode = side_of(ssl)->tls->verify;
-	long error = SSL_get_verify_result(ssl);
+	const X509 *certificate = SSL_get0_peer_certificate(ssl);
+	long error;
 
 	*errorp = X509_V_OK;
 	if (mode == SSL_VERIFY_OFF)
 		return TLS_WELCOME;
-	if (SSL_get0_peer_certificate(ssl) == NULL)
+	if (certificate == NULL)
 		return mode == SSL_VERIFY_ON ? TLS_NO_CERTIFICATE : TLS_WELCOME;
-	*errorp = error;
+	*errorp = error = fault_of(ssl, certificate);
 	if (error == X509_V_OK || (mode == SSL_VERIFY_OPTIONAL_NO_CA && is_excusable(error)))
 		return TLS_WELCOME;
 	return TLS_BAD_CERTIFICATE;

@@ -120,6 +120,33 @@ START_TEST(a_resumed_client_is_judged_as_before)
 }
 END_TEST
 
+/* But a certificate that ends meanwhile takes it along. Here the first server's clock does not run. */
+START_TEST(a_session_does_not_outlive_its_certificate)
+{
+	struct scene_meeting m;
+	long error;
+
+	scene_server.verify = _i == 0 ? SSL_VERIFY_ON : SSL_VERIFY_OPTIONAL_NO_CA;
+	scene_server.client_certificate = certbox_path(_i == 0 ? "ca.pem" : "other.pem");
+	scene_certify(&scene_client, "expired");
+	scene_build();
+	m = scene_prepare("server", NULL, NULL);
+	X509_VERIFY_PARAM_set_flags(SSL_get0_param(m.server), X509_V_FLAG_NO_CHECK_TIME);
+	m.done = certbox_shake(m.client, m.server);
+	ck_assert(m.done);
+	certbox_talk(m.client, m.server);
+	ck_assert_int_eq(tlsctx_verdict(m.server, &error), TLS_WELCOME);
+	scene_part(&m);
+	m = scene_prepare("server", NULL, NULL);
+	ck_assert_int_eq(SSL_set_session(m.client, scene_session), 1);
+	m.done = certbox_shake(m.client, m.server);
+	ck_assert(m.done && SSL_session_reused(m.server));
+	ck_assert_int_eq(tlsctx_verdict(m.server, &error), TLS_BAD_CERTIFICATE);
+	ck_assert_int_eq(error, X509_V_ERR_CERT_HAS_EXPIRED);
+	scene_part(&m);
+}
+END_TEST
+
 START_TEST(only_names_that_are_to_be_shown_are_sent)
 {
 	struct scene_meeting m;
@@ -660,6 +687,7 @@ tlsctx_suite(void)
 	tcase_add_checked_fixture(tcase, NULL, drop_second);
 	tcase_add_loop_test(tcase, a_client_is_judged_by_its_certificate, 0, UNIT_COUNT(clients));
 	tcase_add_test(tcase, a_resumed_client_is_judged_as_before);
+	tcase_add_loop_test(tcase, a_session_does_not_outlive_its_certificate, 0, 2);
 	tcase_add_test(tcase, only_names_that_are_to_be_shown_are_sent);
 	tcase_add_loop_test(tcase, a_client_of_another_protocol_is_turned_away, 0, UNIT_COUNT(alpns));
 	tcase_add_test(tcase, a_peer_is_told_what_is_spoken);
