@@ -21,7 +21,7 @@ struct tlsbase {
 	SSL_CTX *ssl;                   /* owned */
 	struct tlskept *trust;          /* held; NULL: none */
 	struct tlskept *cache;          /* held; NULL: no shared cache of sessions */
-	const struct tlsticket *tickets;
+	const struct tlsticket *tickets;        /* NULL: a peer's */
 	struct tlsticket *own_tickets;  /* owned; NULL: `tickets` are the pool's */
 	char *curves;                   /* owned; NULL: OpenSSL's */
 	char *suites;                   /* owned: the cipher suites of TLS 1.3 */

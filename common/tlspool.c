@@ -24,7 +24,6 @@ struct tlspool {
 	struct tlsticket *tickets;      /* owned: our own keys */
 	unsigned long load;             /* counts loads */
 	bool inherit;
-	unsigned longest_s;             /* session timeout of this load */
 };
 
 /* Where something is built: the pool, and where the reason goes. */
@@ -175,8 +174,8 @@ key_of_trust(const struct build *b)
 	text_add_file(&text, tls->trusted_certificate);
 	text_add_file(&text, tls->crl);
 	if (!names_trust(tls)) {
-		text_add_file(&text, X509_get_default_cert_file());
-		text_add_file(&text, X509_get_default_cert_dir());
+		text_add_file(&text, tlstrust_system_file());
+		text_add_file(&text, tlstrust_system_folder());
 	}
 	return text_end(&text);
 }
@@ -474,8 +473,6 @@ tlsctx_server(struct tlspool *pool, const struct conf_tls *tls, char *why, size_
 		snprintf(why, size, "there is no certificate");
 		return NULL;
 	}
-	if (tls->session_timeout_s > pool->longest_s)
-		pool->longest_s = tls->session_timeout_s < PERIOD_MAX ? (unsigned)tls->session_timeout_s : PERIOD_MAX;
 	return build(&b, false);
 }
 
@@ -546,13 +543,25 @@ tlspool_load(struct tlspool *pool, bool inherit)
 {
 	pool->load++;
 	pool->inherit = inherit;
-	pool->longest_s = 0;
 }
 
 unsigned
 tlspool_ticket_period(const struct tlspool *pool)
 {
-	return pool->longest_s < PERIOD_MIN ? PERIOD_MIN : pool->longest_s;
+	unsigned period_s = PERIOD_MIN;
+
+	LIST_EACH(node, &pool->all) {
+		struct tlskept *kept = LIST_ENTRY(node, struct tlskept, node);
+		const struct tlsbase *base = kept->thing;
+		long timeout_s;
+
+		if (kept->destroy != destroy_base || base->tickets == NULL)
+			continue;
+		timeout_s = SSL_CTX_get_timeout(base->ssl);
+		if (timeout_s > (long)period_s)
+			period_s = timeout_s < (long)PERIOD_MAX ? (unsigned)timeout_s : PERIOD_MAX;
+	}
+	return period_s;
 }
 
 void

@@ -158,11 +158,22 @@ place(const char *variable, const char *built_in)
 	return set != NULL && *set != '\0' ? set : built_in;
 }
 
+const char *
+tlstrust_system_file(void)
+{
+	return place(X509_get_default_cert_file_env(), X509_get_default_cert_file());
+}
+
+const char *
+tlstrust_system_folder(void)
+{
+	return place(X509_get_default_cert_dir_env(), X509_get_default_cert_dir());
+}
+
 static int
 read_system(struct reading *r)
 {
-	const char *file = place(X509_get_default_cert_file_env(), X509_get_default_cert_file());
-	const char *folder = place(X509_get_default_cert_dir_env(), X509_get_default_cert_dir());
+	const char *file = tlstrust_system_file(), *folder = tlstrust_system_folder();
 
 	if (read_authorities(r, file, NULL) == -1)
 		read_folder(r, folder);

@@ -29,6 +29,10 @@ struct tlstrust *tlstrust_load(const char *shown, const char *hidden, const char
 /* The same with the CAs that the system trusts. */
 struct tlstrust *tlstrust_load_system(const char *crl, char *why, size_t size);
 
+/* Where those stand: OpenSSL's variables say so, or it was built to look there. */
+const char *tlstrust_system_file(void);
+const char *tlstrust_system_folder(void);
+
 void tlstrust_free(struct tlstrust **trustp);
 
 #endif

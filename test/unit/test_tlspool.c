@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "test/unit/certbox.h"
 #include "test/unit/tlsscene.h"
@@ -262,6 +263,39 @@ START_TEST(a_ticket_key_serves_as_long_as_a_session)
 	scene_server.session_timeout_s = periods[_i].timeout_s;
 	scene_build();
 	ck_assert_uint_eq(tlspool_ticket_period(scene_pool), periods[_i].period_s);
+	/* A load that comes to nothing changes nothing. */
+	tlspool_load(scene_pool, true);
+	ck_assert_uint_eq(tlspool_ticket_period(scene_pool), periods[_i].period_s);
+}
+END_TEST
+
+START_TEST(the_system_s_store_is_read_again_when_it_has_changed)
+{
+	const char *store = certbox_path("system.pem");
+	struct scene_meeting m;
+
+	ck_assert_int_eq(symlink(certbox_path("other.pem"), store), 0);
+	setenv("SSL_CERT_FILE", store, 1);
+	scene_client.trusted_certificate = NULL;
+	scene_build();
+	m = scene_meet("server", NULL);
+	ck_assert(!m.done);
+	scene_part(&m);
+	ck_assert_int_eq(unlink(store), 0);
+	ck_assert_int_eq(symlink(certbox_path("ca.pem"), store), 0);
+	tlspool_load(scene_pool, true);
+	/* While the old one is in use still. */
+	{
+		struct tlsctx *old = scene_client.context;
+
+		scene_client.context = NULL;
+		scene_build();
+		m = scene_meet("server", NULL);
+		ck_assert(m.done);
+		scene_part(&m);
+		tlsctx_release(&old);
+	}
+	unlink(store);
 }
 END_TEST
 
@@ -288,6 +322,7 @@ tlspool_suite(void)
 	tcase_add_loop_test(tcase, a_session_is_nothing_to_another_protocol, 0, 2);
 	tcase_add_loop_test(tcase, a_new_crl_ends_the_sessions, 0, 2);
 	tcase_add_loop_test(tcase, keys_from_files_are_the_same_elsewhere, 0, 2);
+	tcase_add_test(tcase, the_system_s_store_is_read_again_when_it_has_changed);
 	tcase_add_loop_test(tcase, a_ticket_key_serves_as_long_as_a_session, 0, UNIT_COUNT(periods));
 	suite_add_tcase(suite, tcase);
 	return suite;
