@@ -22,7 +22,8 @@ libcommon_a_SOURCES += common/memfd.h common/memfd.c common/board.h common/board
 libcommon_a_SOURCES += common/siphash.h common/siphash.c \
 	common/zone.h common/zone_parts.h common/zone.c common/zone_lock.c common/zone_hold.c
 libcommon_a_SOURCES += \
-	common/tlserror.h common/tlserror.c common/tlskept.h common/tlskept.c \
+	common/tlserror.h common/tlserror.c \
+	common/tlsfile.h common/tlsfile.c common/tlskept.h common/tlskept.c \
 	common/tlscert.h common/tlscert.c common/tlstrust.h common/tlstrust.c \
 	common/tlsticket.h common/tlsticket.c common/tlscache.h common/tlscache.c \
 	common/tlsstaple.h common/tlsstaple.c \

@@ -9,6 +9,7 @@
 #include "common/tlscache.h"
 #include "common/tlsctx_parts.h"
 #include "common/tlserror.h"
+#include "common/tlsfile.h"
 #include "common/tlsticket.h"
 #include "common/tlstrust.h"
 
@@ -79,7 +80,7 @@ set_dhparam(SSL_CTX *ssl, const char *path, char *why, size_t size)
 
 	if (path == NULL)
 		return 0;
-	if ((bio = BIO_new_file(path, "r")) == NULL)
+	if ((bio = tlsfile_open(path)) == NULL)
 		failed = "BIO_new_file";
 	else if ((params = PEM_read_bio_Parameters(bio, NULL)) == NULL)
 		failed = "PEM_read_bio_DHparams";

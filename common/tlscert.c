@@ -11,6 +11,7 @@
 
 #include "common/mem.h"
 #include "common/tlserror.h"
+#include "common/tlsfile.h"
 
 #define STORE "store:"
 #define ENGINE "engine:"
@@ -65,7 +66,7 @@ read_certificates(struct tlscert *cert, BIO *bio)
 static int
 load_certificates(struct tlscert *cert, char *why, size_t size)
 {
-	BIO *bio = BIO_new_file(cert->path, "r");
+	BIO *bio = tlsfile_open(cert->path);
 	const char *failed = bio == NULL ? "BIO_new_file" : read_certificates(cert, bio);
 
 	BIO_free(bio);
@@ -94,7 +95,7 @@ on_password(char *room, int size, int writing, void *ctx)
 static EVP_PKEY *
 read_file(const char *path, struct answer *answer)
 {
-	BIO *bio = BIO_new_file(path, "r");
+	BIO *bio = tlsfile_open(path);
 	EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, on_password, answer);
 
 	answer->failed = bio == NULL ? "BIO_new_file" : "PEM_read_bio_PrivateKey";

@@ -8,6 +8,7 @@
 #include "common/mem.h"
 #include "common/tlscert.h"
 #include "common/tlserror.h"
+#include "common/tlsfile.h"
 
 struct tlsstaple {
 	unsigned char *bytes;           /* owned: DER */
@@ -60,7 +61,7 @@ match(struct tlsstaple *staple, OCSP_BASICRESP *basic, const X509 *leaf)
 static OCSP_RESPONSE *
 read_response(const char *path, char *why, size_t size)
 {
-	BIO *bio = BIO_new_file(path, "rb");
+	BIO *bio = tlsfile_open(path);
 	OCSP_RESPONSE *response = bio == NULL ? NULL : d2i_OCSP_RESPONSE_bio(bio, NULL);
 
 	if (response == NULL)

@@ -170,7 +170,7 @@ copy_ring(const struct ring *ring, struct key *keys)
 static ssize_t
 read_whole(const char *path, unsigned char *bytes, size_t size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	ssize_t got;
 
 	if (fd == -1)

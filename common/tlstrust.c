@@ -13,6 +13,7 @@
 
 #include "common/mem.h"
 #include "common/tlserror.h"
+#include "common/tlsfile.h"
 
 /* What is needed while reading. */
 struct reading {
@@ -63,7 +64,7 @@ at_end(void)
 static int
 read_authorities(struct reading *r, const char *path, STACK_OF(X509_NAME) *names)
 {
-	BIO *bio = BIO_new_file(path, "r");
+	BIO *bio = tlsfile_open(path);
 	int count = 0;
 	X509 *cert;
 
@@ -98,7 +99,7 @@ digest_revocations(struct reading *r, X509_CRL *crl)
 static int
 read_revocations(struct reading *r, const char *path)
 {
-	BIO *bio = BIO_new_file(path, "r");
+	BIO *bio = tlsfile_open(path);
 	size_t count = 0;
 	X509_CRL *crl;
 

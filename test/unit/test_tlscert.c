@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "test/unit/certbox.h"
@@ -17,6 +18,7 @@ open_box(void)
 	certbox_write("passwords", passwords, sizeof(passwords) - 1);
 	certbox_write("few", "wrong\n", 6);
 	certbox_encrypt("server", "locked.key", "letmein");
+	ck_assert_int_eq(mkfifo(certbox_path("fifo"), 0600), 0);
 }
 
 /* A path, or what is none as it is. */
@@ -50,6 +52,8 @@ static const struct {
 	    "no start line" } },
 	{ "server.pem", "none.key", NULL, { "cannot load certificate key \"/tmp/", "/none.key\": BIO_new_file() failed (SSL: "
 	    "error:80000002:" } },
+	{ "fifo", "server.key", NULL, { "/fifo\": BIO_new_file() failed (SSL: error:", "not a regular file)" } },
+	{ "server.pem", "fifo", NULL, { "/fifo\": BIO_new_file() failed (SSL: error:", "not a regular file)" } },
 	{ "server.pem", "junk.pem", NULL, { "/junk.pem\": PEM_read_bio_PrivateKey() failed (SSL: error:", ")" } },
 	{ "server.pem", "rsa.key", NULL, { "SSL_CTX_use_PrivateKey(\"/tmp/", "key type mismatch)" } },
 	{ "server.pem", "ca.key", NULL, { "SSL_CTX_use_PrivateKey(\"/tmp/", "key values mismatch)" } },

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -131,6 +132,7 @@ write_keys(void)
 	unsigned char bytes[81];
 
 	certbox_open();
+	ck_assert_int_eq(mkfifo(certbox_path("fifo"), 0600), 0);
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (unsigned char)i;
 	certbox_write("80", bytes, 80);
@@ -163,6 +165,7 @@ static const struct {
 	const char *file, *why;
 } bad[] = {
 	{ "81", "/81\" must be 48 or 80 bytes" },
+	{ "fifo", "/fifo\" must be 48 or 80 bytes" },
 	{ "empty", "/empty\" must be 48 or 80 bytes" },
 	{ "none", "/none\" failed (2: No such file or directory)" },
 };
