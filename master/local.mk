@@ -28,4 +28,4 @@ libmaster_a_SOURCES += \
 sbin_PROGRAMS += postern
 postern_SOURCES = master/main.c
 postern_LDADD = libmaster.a libworker.a libupstream.a libauth.a libhelper.a libnet.a libproto.a libcommon.a \
-	$(CONFUSE_LIBS) $(CARES_LIBS) $(OPENSSL_LIBS)
+	$(CONFUSE_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)

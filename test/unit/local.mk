@@ -56,7 +56,7 @@ test_unit_net_SOURCES = $(UNIT_MAIN) \
 	test/unit/clock.h test/unit/clock.c test/unit/scripted.h test/unit/scripted.c \
 	test/unit/test_conn.c test/unit/test_hosts.c test/unit/test_resolver.c test/unit/test_http_client.c
 test_unit_net_SOURCES += test/unit/tlsbox.h test/unit/tlsbox.c test/unit/test_tlsio.c
-test_unit_net_LDADD = libnet.a libproto.a libcommon.a $(CHECK_LIBS) $(CARES_LIBS) $(OPENSSL_LIBS)
+test_unit_net_LDADD = libnet.a libproto.a libcommon.a $(CHECK_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)
 
 test_unit_auth_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_AUTH
 test_unit_auth_SOURCES = $(UNIT_MAIN) \
@@ -65,14 +65,14 @@ test_unit_auth_SOURCES = $(UNIT_MAIN) \
 test_unit_auth_SOURCES += \
 	test/unit/asking.h test/unit/asking.c test/unit/child.h test/unit/child.c \
 	test/unit/test_auth_helper.c test/unit/test_auth_file.c
-test_unit_auth_LDADD = libauth.a libhelper.a libnet.a libproto.a libcommon.a $(CHECK_LIBS) $(CARES_LIBS) $(OPENSSL_LIBS)
+test_unit_auth_LDADD = libauth.a libhelper.a libnet.a libproto.a libcommon.a $(CHECK_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)
 EXTRA_test_unit_auth_DEPENDENCIES = postern-auth-file
 
 test_unit_worker_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_WORKER
 test_unit_worker_SOURCES = $(UNIT_MAIN) \
 	test/unit/test_seat.c test/unit/test_epitaph.c test/unit/test_upstream.c test/unit/test_sni.c
 test_unit_worker_LDADD = libworker.a libupstream.a libauth.a libnet.a libproto.a libcommon.a \
-	$(CHECK_LIBS) $(CARES_LIBS) $(OPENSSL_LIBS)
+	$(CHECK_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)
 
 # The same under valgrind; each test in its own process, as Check runs them.
 .PHONY: unit-valgrind
