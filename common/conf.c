@@ -1,7 +1,65 @@
 #include "common/conf.h"
 
+#include <string.h>
+#include <strings.h>
+
 #include "common/addrset.h"
 #include "common/arena.h"
+
+const char *
+conf_source_directive(enum source_kind kind)
+{
+	static const char *const names[SOURCE_KINDS] = {
+		[SOURCE_HTTP] = "auth_http", [SOURCE_FILE] = "auth_file", [SOURCE_MYSQL] = "auth_mysql",
+		[SOURCE_PAM] = "auth_pam", [SOURCE_JWT] = "auth_jwt", [SOURCE_INTROSPECTION] = "auth_introspection",
+		[SOURCE_PASSTHROUGH] = "auth_passthrough",
+	};
+
+	return names[kind];
+}
+
+/* Bytes equal, or letters behind the last "@" of the pattern, where there is one. */
+static bool
+same_byte(const char *pattern, const char *domain, const char *user)
+{
+	return *pattern == *user || (domain != NULL && pattern > domain && strncasecmp(pattern, user, 1) == 0);
+}
+
+/* One "*" at a time can be stretched: the last one that was passed. */
+bool
+conf_user_matches(const char *pattern, const char *user)
+{
+	const char *domain = strrchr(pattern, '@'), *star = NULL, *from = NULL;
+
+	while (*user != '\0') {
+		if (*pattern == '*') {
+			star = pattern++;
+			from = user;
+		} else if (same_byte(pattern, domain, user)) {
+			pattern++;
+			user++;
+		} else if (star != NULL) {
+			pattern = star + 1;
+			user = ++from;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return *pattern == '\0';
+}
+
+bool
+conf_auth_covers(const struct conf_auth *auth, const char *user)
+{
+	if (auth->users == NULL)
+		return true;
+	for (const char **pattern = auth->users; user != NULL && *user != '\0' && *pattern != NULL; pattern++)
+		if (conf_user_matches(*pattern, user))
+			return true;
+	return false;
+}
 
 void
 conf_free(struct conf **confp)

@@ -1,7 +1,7 @@
 /*
  * conf - the configuration, typed
  *
- * Data only. The master builds a struct conf whole from the text, resolves its names,
+ * Data, and what follows from it alone. The master builds a struct conf whole from the text, resolves its names,
  * opens what it names, and from then on nobody changes it: a reload builds another. It
  * lives in one arena and goes with it. Every process of a generation has its own copy
  * by fork(2). Times are milliseconds and sizes bytes unless the name says otherwise.
@@ -22,6 +22,7 @@
 
 struct addrset;
 struct arena;
+struct zone;
 
 /* SASL mechanisms and their kin; bits of conf_protocol.methods. */
 enum method {
@@ -31,7 +32,13 @@ enum method {
 	METHOD_CRAM_MD5 = 1 << 3,
 	METHOD_EXTERNAL = 1 << 4,
 	METHOD_NONE     = 1 << 5,
+	METHOD_XOAUTH2  = 1 << 6,       /* these two bring a bearer token in the password's place */
+	METHOD_OAUTHBEARER = 1 << 7,
 };
+
+#define METHODS_TOKEN ((unsigned)(METHOD_XOAUTH2 | METHOD_OAUTHBEARER))
+#define METHODS_PASSWORD ((unsigned)(METHOD_PLAIN | METHOD_LOGIN))
+#define METHODS_CHALLENGE ((unsigned)(METHOD_APOP | METHOD_CRAM_MD5))
 
 enum starttls { STARTTLS_OFF, STARTTLS_ON, STARTTLS_ONLY };
 enum proxy_ssl { PROXY_SSL_OFF, PROXY_SSL_ON, PROXY_SSL_STARTTLS };       /* from weaker to stronger, but for the port: starttls is as strong as on */
@@ -134,8 +141,26 @@ struct conf_listen {
 	int fd;                         /* the master's, inherited; -1 where wildcard serves */
 };
 
-/* Sources say who a client is. A source's key decides whether a reload keeps its helpers. */
-enum source_kind { SOURCE_HTTP, SOURCE_FILE };
+/* One server of an auth_http or auth_introspection: a URL of its line, or a server of the upstream that it names. */
+struct conf_web {
+	struct conf_name *name;
+	const char *host;               /* the Host header */
+	const char *uri;
+	const char *label;              /* for log lines: "localhost:9000/auth" */
+	bool backup;                    /* only when none of the others answers */
+	unsigned weight;                /* of its share, from 1 */
+	unsigned max_fails;             /* failures within fail_timeout that put it aside for as long; 0: never */
+	uint64_t fail_timeout;
+};
+
+/*
+ * Sources say who a client is. A source's key decides whether a reload keeps its helpers;
+ * it is also in the keys of what a cache keeps of its answers.
+ */
+enum source_kind {
+	SOURCE_HTTP, SOURCE_FILE, SOURCE_MYSQL, SOURCE_PAM, SOURCE_JWT, SOURCE_INTROSPECTION, SOURCE_PASSTHROUGH,
+	SOURCE_KINDS
+};
 
 struct conf_source {
 	enum source_kind kind;
@@ -143,15 +168,61 @@ struct conf_source {
 	const char *key;                /* its settings as one text; equal keys are the same source */
 	const char *label;              /* for log lines: "localhost:9000/auth", "/etc/postern/users" */
 	struct conf_place place;
-	/* SOURCE_HTTP */
-	struct conf_name *name;
+	unsigned methods;               /* bits of enum method: what it can be asked about */
+	uint64_t timeout;               /* from question to answer; of helpers */
+	/* SOURCE_HTTP, SOURCE_INTROSPECTION */
+	struct conf_web **servers;      /* NULL-ended, in their order */
 	bool https;                     /* by its servers' auth_http_tls; equal settings, since they are in the key */
-	const char *host;               /* the Host header */
-	const char *uri;
-	/* SOURCE_FILE */
-	const char *path;               /* absolute */
-	unsigned helpers;               /* processes */
+	unsigned keepalive;             /* idle connections kept by one worker to one server; 0: none */
+	unsigned keepalive_requests;    /* on one connection */
+	uint64_t keepalive_timeout;     /* of an idle connection */
+	/* SOURCE_INTROSPECTION */
+	const char *client_id, *client_secret;  /* NULL: none */
+	/* SOURCE_INTROSPECTION, and in the settings of SOURCE_JWT: what a token must say */
+	const struct conf_token *token;
+	/* those with helpers */
+	const char *path;               /* absolute: the file that helpers are fed; NULL: none */
+	const char *settings;           /* "name=value" lines (IPC_SET_SOURCE), each ended by \n; NULL: none. Nothing secret */
+	const char *account;            /* helpers run as this user; NULL: as the workers' */
+	unsigned helpers;               /* processes; 0: this kind has none */
 	int mailbox;                    /* the write end, once the master has made it; else -1 */
+	const _Atomic uint64_t *epoch;  /* of its file: changes whenever an older answer is void. The master's page; NULL: never does */
+};
+
+/* What a token has to say before it is believed (RFC 7519 section 4.1, RFC 7662 section 2.2). */
+struct conf_token {
+	const char *issuer;             /* NULL: anybody */
+	const char **audiences;         /* NULL-ended, one of which it must name; NULL: any */
+	const char **scopes;            /* NULL-ended, all of which it must have; NULL: none */
+	const char *claim;              /* that holds the user name */
+	uint64_t leeway;                /* by which clocks may differ */
+};
+
+/* One auth_* line of a server: a link of its chain. */
+struct conf_auth {
+	struct conf_source *source;     /* servers whose sources have the same settings share one */
+	const char **users;             /* NULL-ended patterns ("*@example.org") of the names it is asked about; NULL: all */
+};
+
+/* auth_cache. Servers that name the same zone share it. */
+struct conf_cache {
+	const char *zone;               /* its name */
+	size_t bytes;
+	uint64_t ttl, negative;         /* how long a yes is good, and a no; 0: is not kept */
+	struct conf_place place;
+	/* the master's, inherited: */
+	struct zone *accepted, *refused;        /* two tables, so that no amount of wrong passwords evicts a right one */
+	const unsigned char *secret;    /* CONF_CACHE_SECRET bytes */
+};
+
+#define CONF_CACHE_SECRET 32
+
+/* How to log in at a backend. */
+enum proxy_auth {
+	PROXY_AUTH_AUTO,                /* a password by the protocol's own command (SMTP: by what EHLO offers), a token as it came */
+	PROXY_AUTH_PLAIN, PROXY_AUTH_LOGIN, PROXY_AUTH_XOAUTH2, PROXY_AUTH_OAUTHBEARER,
+	PROXY_AUTH_EXTERNAL,            /* our certificate says who we are, the authorization identity who is meant */
+	PROXY_AUTH_NONE,                /* the backend asks for nothing: a PREAUTH greeting, XCLIENT LOGIN, a trusted address */
 };
 
 /* What a server says and takes in one protocol. */
@@ -174,8 +245,10 @@ struct server {
 	const struct log *log;
 	uint64_t timeout;
 	unsigned max_errors, max_commands;
-	/* who is it: at most one source */
-	struct conf_source *source;
+	/* who is it */
+	struct conf_auth **auth;        /* NULL-ended: the sources in the order in which they are asked; at least one */
+	struct conf_cache *auth_cache;  /* NULL: none */
+	uint64_t auth_failure_delay;    /* the first refusal of a session is held back for so long, each further one twice as long; 0: off */
 	uint64_t auth_http_timeout;
 	size_t auth_http_buffer;
 	struct conf_header **auth_http_headers;         /* NULL-ended, or NULL */
@@ -189,6 +262,9 @@ struct server {
 	bool proxy_pass_error_message;
 	bool xclient;
 	bool proxy_smtp_auth;
+	enum proxy_auth proxy_auth;
+	const char *master_user, *master_pass;  /* proxy_master_user: logs in for those who left no password; NULL: there is none */
+	bool master_always;             /* ... and for all others */
 	uint64_t smtp_greeting_delay;
 	/* TLS */
 	enum starttls starttls;
@@ -244,6 +320,8 @@ struct conf {
 	size_t listen_count;
 	struct conf_source **sources;
 	size_t source_count;
+	struct conf_cache **caches;
+	size_t cache_count;
 	struct conf_name **names;       /* only those that are to be resolved */
 	size_t name_count;
 	struct conf_file **files;
@@ -254,6 +332,17 @@ struct conf {
 	struct conf_text **texts;       /* of all files in the order of reading, if they were asked for; else NULL */
 	struct conf_draft *draft;       /* what conf_load() leaves for conf_check() */
 };
+
+/* The directive that asks for a kind of source: "auth_http". Static. */
+const char *conf_source_directive(enum source_kind kind);
+
+/*
+ * Is it asked about this user (NULL or "": a name that is not known yet, which only those
+ * without patterns are)? Does the name match the pattern: "*" is any run of bytes, and the
+ * case of letters counts only in front of the pattern's last "@".
+ */
+bool conf_auth_covers(const struct conf_auth *auth, const char *user);
+bool conf_user_matches(const char *pattern, const char *user);
 
 /* Wipes and frees all of it, addrsets included, and leaves NULL; does not close descriptors. NULL is fine. */
 void conf_free(struct conf **confp);

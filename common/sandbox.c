@@ -3,9 +3,11 @@
 #include "common/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
@@ -51,8 +53,8 @@
 
 /* connect(2) and sendto(2) to a UNIX path stay: that is how such backends are reached. */
 static const uint32_t refused[] = {
-	/* open a path, or a file by another name than its path */
-	__NR_openat, __NR_openat2, __NR_open_by_handle_at, __NR_name_to_handle_at,
+	/* open a file by another name than its path, or in ways that the filter cannot look into */
+	__NR_openat2, __NR_open_by_handle_at, __NR_name_to_handle_at,
 	/* become another program */
 	__NR_execve, __NR_execveat,
 	/* change what paths there are; bind(2) makes sockets, and we listen on what the master has bound */
@@ -73,31 +75,69 @@ static const uint32_t refused[] = {
 	__NR_renameat,
 #endif
 #ifdef __x86_64__
-	__NR_open, __NR_creat, __NR_unlink, __NR_rename, __NR_link, __NR_symlink, __NR_mkdir, __NR_rmdir, __NR_mknod,
+	__NR_creat, __NR_unlink, __NR_rename, __NR_link, __NR_symlink, __NR_mkdir, __NR_rmdir, __NR_mknod,
 	__NR_chmod, __NR_chown, __NR_lchown, __NR_utime, __NR_utimes, __NR_futimesat, __NR_uselib,
 #endif
 };
 
 #define REFUSED (sizeof(refused) / sizeof(refused[0]))
 
+/* Open a path; and where each has the flags by which it may be let through. */
+static const struct {
+	uint32_t call;
+	uint32_t flags_at;
+} opening[] = {
+	{ __NR_openat, offsetof(struct seccomp_data, args[2]) },
+#ifdef __x86_64__
+	{ __NR_open, offsetof(struct seccomp_data, args[1]) },
+#endif
+};
+
+#define OPENING (sizeof(opening) / sizeof(opening[0]))
+#define WRITING (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND)
+
+/* What a program of ours may be long: head, list, three steps and the flags for each way to open, three ends. */
+#define STEPS_MAX (4 + REFUSED + 3 * OPENING + 3)
+
 /* A jump counts the steps to pass over in eight bits. */
-_Static_assert(REFUSED < 250, "the list has become too long for one jump");
+_Static_assert(STEPS_MAX < 250, "the list has become too long for one jump");
+
+static struct sock_filter
+jump(uint16_t test, uint32_t value, size_t if_so, size_t if_not)
+{
+	return (struct sock_filter){ (uint16_t)(BPF_JMP | test | BPF_K), (uint8_t)if_so, (uint8_t)if_not, value };
+}
 
 /*
- * The filter: wrong machine, die; listed, refuse; else go on. The kernel works out once
- * which calls it always lets pass and asks nothing more for those.
+ * The filter: wrong machine, die; listed, refuse; opens a path: refuse, or when reading is
+ * allowed look at its flags; else go on. The kernel works out once which calls it always
+ * lets pass and asks nothing more for those.
  */
 static size_t
-compose(struct sock_filter *program)
+compose(struct sock_filter *program, bool reading)
 {
-	size_t at = 0, end = 4 + REFUSED;
+	size_t open_steps = reading ? 3 : 1, at = 0;
+	size_t allow = 4 + REFUSED + open_steps * OPENING, refuse = allow + 1, kill = allow + 2;
 
 	program[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-	program[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 0, REFUSED + 4);
+	program[at] = jump(BPF_JEQ, ARCHITECTURE, 0, kill - at - 1);
+	at++;
 	program[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	program[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, FOREIGN, REFUSED + 2, 0);
+	program[at] = jump(BPF_JGE, FOREIGN, kill - at - 1, 0);
+	at++;
 	for (size_t i = 0; i < REFUSED; i++, at++)
-		program[at] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, refused[i], (uint8_t)(end - at), 0);
+		program[at] = jump(BPF_JEQ, refused[i], refuse - at - 1, 0);
+	for (size_t i = 0; i < OPENING; i++) {
+		program[at] = jump(BPF_JEQ, opening[i].call, reading ? 0 : refuse - at - 1, reading ? 2 : 0);
+		at++;
+		if (!reading)
+			continue;
+		/* Either way it ends here: the number is not loaded any more. */
+		program[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, opening[i].flags_at);
+		program[at] = jump(BPF_JSET, WRITING, refuse - at - 1, allow - at - 1);
+		at++;
+	}
+	MUST(at == allow);
 	program[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	program[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, REFUSAL);
 	program[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
@@ -105,14 +145,15 @@ compose(struct sock_filter *program)
 }
 
 int
-sandbox_enter(void)
+sandbox_enter(enum sandbox_level level)
 {
-	struct sock_filter program[REFUSED + 7];
-	size_t count = compose(program);
-	struct sock_fprog whole = { (unsigned short)count, program };
+	struct sock_filter program[STEPS_MAX];
+	struct sock_fprog whole = { .filter = program };
 	long result;
 
-	MUST(count == sizeof(program) / sizeof(program[0]));
+	if (level == SANDBOX_OPEN)
+		return 0;
+	whole.len = (unsigned short)compose(program, level == SANDBOX_READING);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return -1;
 	result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &whole);

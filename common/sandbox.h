@@ -10,7 +10,13 @@
 #ifndef POSTERN_COMMON_SANDBOX_H
 #define POSTERN_COMMON_SANDBOX_H
 
+enum sandbox_level {
+	SANDBOX_CLOSED,         /* all of that */
+	SANDBOX_READING,        /* paths may be opened for reading: libraries look names up and load what they need */
+	SANDBOX_OPEN,           /* no filter, new privileges may be had: PAM modules run programs of other rights */
+};
+
 /* Enters it for good, threads included. Returns 0, or -1 with errno. */
-int sandbox_enter(void);
+int sandbox_enter(enum sandbox_level level);
 
 #endif

@@ -159,11 +159,11 @@ derive_protocol(const struct conf_draft *draft, const struct server *server)
 }
 
 /* Servers whose sources have the same settings share one. */
-static void
-share_source(struct conf_build *b, struct server *server)
+static struct conf_source *
+share_source(struct conf_build *b, const struct server *server, const struct conf_source *written)
 {
 	struct conf *conf = b->conf;
-	struct conf_source *source = arena_dup(b->arena, server->source, sizeof(*source));
+	struct conf_source *source = arena_dup(b->arena, written, sizeof(*source));
 
 	if (source->kind == SOURCE_FILE) {
 		source->helpers = server->auth_helpers;
@@ -172,14 +172,27 @@ share_source(struct conf_build *b, struct server *server)
 	if (source->https)
 		source->key = arena_printf(b->arena, "%s\n%s", source->key, conf_tls_https_key(b, server));
 	for (size_t i = 0; i < conf->source_count; i++) {
-		if (strcmp(conf->sources[i]->key, source->key) == 0) {
-			server->source = conf->sources[i];
-			return;
-		}
+		if (strcmp(conf->sources[i]->key, source->key) == 0)
+			return conf->sources[i];
 	}
 	source->index = (unsigned)conf->source_count++;
 	arena_append(b->arena, &conf->sources, source);
-	server->source = source;
+	return source;
+}
+
+/* Inherited links are still mail{}'s: the server gets its own. */
+static void
+share_sources(struct conf_build *b, struct server *server)
+{
+	struct conf_auth **chain = NULL;
+
+	for (struct conf_auth **link = server->auth; *link != NULL; link++) {
+		struct conf_auth *own = arena_dup(b->arena, *link, sizeof(*own));
+
+		own->source = share_source(b, server, own->source);
+		arena_append(b->arena, &chain, own);
+	}
+	server->auth = chain;
 }
 
 /* An address that names no port means the protocol's, that for TLS where it is the first thing. */
@@ -227,11 +240,11 @@ complete_server(struct conf_build *b, struct server *server)
 		conf_say(LOG_EMERG, &server->place, "unknown mail protocol for server");
 		return -1;
 	}
-	if (server->source == NULL) {
+	if (server->auth == NULL) {
 		conf_say(LOG_EMERG, &server->place, "no \"auth_http\" is defined for server");
 		return -1;
 	}
-	if (server->source->kind == SOURCE_FILE && (server->protocols[server->protocol].methods & METHOD_NONE) != 0) {
+	if (server->auth[0]->source->kind == SOURCE_FILE && (server->protocols[server->protocol].methods & METHOD_NONE) != 0) {
 		/* It would refuse every recipient, and for good: mail would bounce. */
 		conf_say(LOG_EMERG, &server->place, "\"%s_auth none\" needs \"auth_http\": an \"auth_file\" knows no recipients",
 		    protocol_name(server->protocol));
@@ -239,7 +252,7 @@ complete_server(struct conf_build *b, struct server *server)
 	}
 	if (conf_tls_complete(b, server) == -1)
 		return -1;
-	share_source(b, server);
+	share_sources(b, server);
 	complete_proxy_pass(b, server);
 	return 0;
 }

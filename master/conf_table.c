@@ -135,7 +135,7 @@ const struct directive directives[] = {
 	{ "ssl_reject_handshake", IN_BOTH, 1, 1, &type_flag, OF_TLS(tls, reject_handshake), .fallback = "off" },
 
 	/* who is it */
-	{ "auth_http", IN_BOTH, 1, 1, &type_auth_http, OF_SERVER(source) },
+	{ "auth_http", IN_BOTH, 1, 1, &type_auth_http, OF_SERVER(auth) },
 	{ "auth_http_timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(auth_http_timeout), .fallback = "60s",
 	    .min = 1, .max = MAX_MSEC },
 	{ "auth_http_buffer", IN_BOTH, 1, 1, &type_size, OF_SERVER(auth_http_buffer), .fallback = "16k",
@@ -144,7 +144,7 @@ const struct directive directives[] = {
 	{ "auth_http_pass_client_cert", IN_BOTH, 1, 1, &type_flag, OF_SERVER(auth_http_pass_client_cert),
 	    .fallback = "off" },
 	PEER_DIRECTIVES("auth_http_ssl", auth_http_tls),
-	{ "auth_file", IN_BOTH, 1, 1, &type_auth_file, OF_SERVER(source) },
+	{ "auth_file", IN_BOTH, 1, 1, &type_auth_file, OF_SERVER(auth) },
 	{ "auth_helpers", IN_BOTH, 1, 1, &type_processes, OF_SERVER(auth_helpers), .fallback = "auto",
 	    .min = 2, .max = MAX_PROCESSES },
 	{ "auth_timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(auth_timeout), .fallback = "60s",

@@ -103,7 +103,8 @@ conf_tls_complete(struct conf_build *b, struct server *server)
 {
 	server->tls.place = server->proxy_tls.place = server->auth_http_tls.place = server->place;
 	server->proxy_tls.needed = server->proxy_ssl != PROXY_SSL_OFF;
-	server->auth_http_tls.needed = server->source->https;
+	for (struct conf_auth **link = server->auth; *link != NULL; link++)
+		server->auth_http_tls.needed |= (*link)->source->https;
 	if (check_client_side(b, server) == -1)
 		return -1;
 	if (check_peer_side(b, server, &server->proxy_tls, "proxy_ssl") == -1)

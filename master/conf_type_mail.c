@@ -89,16 +89,31 @@ print_server_names(const struct conf_printer *p, const struct directive *d, cons
 
 const struct conf_type type_server_names = { set_server_names, print_server_names, sizeof(const char **), false };
 
-/* Blocks have one source: the last auth_http of several, but never two kinds. */
-static const char *
-new_source(struct conf_build *b, struct conf_source **sourcep, enum source_kind kind)
+/* Of several auth_http in a block the last one counts. */
+static void
+forget_http(struct conf_auth **chain)
 {
-	if (*sourcep != NULL && (*sourcep)->kind != kind)
-		return kind == SOURCE_FILE ? "must not stand beside \"auth_http\" in one block" :
-		    "must not stand beside \"auth_file\" in one block";
-	*sourcep = arena_alloc(b->arena, sizeof(**sourcep));
-	**sourcep = (struct conf_source){ .kind = kind, .place = b->place, .mailbox = -1 };
-	return NULL;
+	struct conf_auth **kept = chain;
+
+	for (; chain != NULL && *chain != NULL; chain++)
+		if ((*chain)->source->kind != SOURCE_HTTP)
+			*kept++ = *chain;
+	if (kept != NULL)
+		*kept = NULL;
+}
+
+/* A new link at the end of the chain. */
+static struct conf_source *
+new_source(struct conf_build *b, void *field, enum source_kind kind)
+{
+	struct conf_auth *link = arena_alloc(b->arena, sizeof(*link));
+
+	if (kind == SOURCE_HTTP)
+		forget_http(*(struct conf_auth ***)field);
+	link->source = arena_alloc(b->arena, sizeof(*link->source));
+	*link->source = (struct conf_source){ .kind = kind, .place = b->place, .mailbox = -1 };
+	arena_append(b->arena, field, link);
+	return link->source;
 }
 
 /* Blanks and control characters would break the request line. */
@@ -138,46 +153,45 @@ read_url(struct conf_build *b, const struct directive *d, struct conf_source *so
 {
 	const char *uri = url + address_len(url);
 	const char *address = arena_printf(b->arena, "%.*s", (int)(uri - url), url);
+	struct conf_web *web = arena_alloc(b->arena, sizeof(*web));
 
-	source->name = conf_build_name(b, d->name, url, address, source->https ? HTTPS_PORT : HTTP_PORT);
-	if (source->name == NULL)
+	web->name = conf_build_name(b, d->name, url, address, source->https ? HTTPS_PORT : HTTP_PORT);
+	if (web->name == NULL)
 		return CONF_SAID;
-	conf_build_resolve(b, source->name);
+	conf_build_resolve(b, web->name);
 	uri += strncmp(url, "unix:", 5) == 0 && *uri == ':';
-	source->uri = arena_printf(b->arena, "%s%s", *uri == '/' ? "" : "/", uri);
-	source->host = host_header(b, address);
-	source->label = arena_printf(b->arena, "%s%s", source->https ? "https://" : "", url);
-	source->key = arena_printf(b->arena, "http%s %s %s", source->https ? "s" : "", address, source->uri);
+	web->uri = arena_printf(b->arena, "%s%s", *uri == '/' ? "" : "/", uri);
+	web->host = host_header(b, address);
+	web->label = source->label = arena_printf(b->arena, "%s%s", source->https ? "https://" : "", url);
+	arena_append(b->arena, &source->servers, web);
+	source->key = arena_printf(b->arena, "http%s %s %s", source->https ? "s" : "", address, web->uri);
 	return NULL;
 }
 
 static const char *
 set_auth_http(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
 {
-	struct conf_source **sourcep = field;
-	const char *url = argv[0], *why;
+	const char *url = argv[0];
 	bool https = strncmp(url, "https://", 8) == 0;
+	struct conf_source *source = new_source(b, field, SOURCE_HTTP);
 
 	(void)argc;
-	if ((why = new_source(b, sourcep, SOURCE_HTTP)) != NULL)
-		return why;
 	if (https || strncmp(url, "http://", 7) == 0)
 		url = strstr(url, "//") + 2;
 	if (https && strncmp(url, "unix:", 5) == 0)
 		return "knows no \"https://\" on UNIX sockets";
 	if (!is_uri(url))
 		return "value holds a blank or a control character";
-	(*sourcep)->https = https;
-	return read_url(b, d, *sourcep, url);
+	source->https = https;
+	return read_url(b, d, source, url);
 }
 
 static void
 print_source(const struct conf_printer *p, const struct directive *d, const void *field, enum source_kind kind)
 {
-	const struct conf_source *source = *(struct conf_source *const *)field;
-
-	if (source != NULL && source->kind == kind)
-		conf_print(p, d->name, source->label, NULL);
+	for (struct conf_auth **link = *(struct conf_auth **const *)field; link != NULL && *link != NULL; link++)
+		if ((*link)->source->kind == kind)
+			conf_print(p, d->name, (*link)->source->label, NULL);
 }
 
 static void
@@ -186,21 +200,18 @@ print_auth_http(const struct conf_printer *p, const struct directive *d, const v
 	print_source(p, d, field, SOURCE_HTTP);
 }
 
-const struct conf_type type_auth_http = { set_auth_http, print_auth_http, sizeof(struct conf_source *), true };
+const struct conf_type type_auth_http = { set_auth_http, print_auth_http, sizeof(struct conf_auth **), true };
 
 static const char *
 set_auth_file(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
 {
-	struct conf_source **sourcep = field;
-	const char *why = new_source(b, sourcep, SOURCE_FILE);
+	struct conf_source *source = new_source(b, field, SOURCE_FILE);
 
 	(void)d, (void)argc;
-	if (why != NULL)
-		return why;
 	if (argv[0][0] == '\0')
 		return "value must not be empty";
-	(*sourcep)->path = conf_build_path(b, b->folder, argv[0]);
-	(*sourcep)->label = (*sourcep)->path;
+	source->path = conf_build_path(b, b->folder, argv[0]);
+	source->label = source->path;
 	return NULL;
 }
 
@@ -210,7 +221,7 @@ print_auth_file(const struct conf_printer *p, const struct directive *d, const v
 	print_source(p, d, field, SOURCE_FILE);
 }
 
-const struct conf_type type_auth_file = { set_auth_file, print_auth_file, sizeof(struct conf_source *), false };
+const struct conf_type type_auth_file = { set_auth_file, print_auth_file, sizeof(struct conf_auth **), true };
 
 static bool
 is_header_text(const char *text)

@@ -13,6 +13,7 @@
 const struct conf_word words_methods[] = {
 	{ "plain", METHOD_PLAIN }, { "login", METHOD_LOGIN }, { "apop", METHOD_APOP },
 	{ "cram-md5", METHOD_CRAM_MD5 }, { "external", METHOD_EXTERNAL }, { "none", METHOD_NONE },
+	{ "xoauth2", METHOD_XOAUTH2 }, { "oauthbearer", METHOD_OAUTHBEARER },
 	{ .text = NULL }
 };
 

@@ -22,8 +22,11 @@
 static const struct {
 	const char *program, *title;
 } programs[] = {
-	[SOURCE_HTTP] = { NULL, NULL },
 	[SOURCE_FILE] = { "postern-auth-file", "postern: auth_file" },
+	[SOURCE_MYSQL] = { "postern-auth-mysql", "postern: auth_mysql" },
+	[SOURCE_PAM] = { "postern-auth-pam", "postern: auth_pam" },
+	[SOURCE_JWT] = { "postern-auth-jwt", "postern: auth_jwt" },
+	[SOURCE_PASSTHROUGH] = { NULL, NULL },
 };
 
 bool

@@ -124,7 +124,7 @@ build_server(struct tlspool *pool, struct told *told, struct server *server)
 	    build_side(pool, told, &server->proxy_tls, tlsctx_peer) == -1 ||
 	    build_side(pool, told, &server->auth_http_tls, tlsctx_peer) == -1)
 		return -1;
-	if (server->proxy_tls.context == NULL && server->source != NULL)
+	if (server->proxy_tls.context == NULL && server->auth != NULL)
 		build_spare(pool, &server->proxy_tls);
 	return 0;
 }

@@ -227,6 +227,7 @@ make_entry(struct session *s)
 	struct entry *e = s->entry = entry_new(session_server(s), &s->addr);
 
 	e->petitioner = &petitioner;
+	session_id(s, e->facts.session);
 	e->left_ms = used_ms < e->left_ms ? e->left_ms - used_ms : 1;
 	if (conn_is_secure(&s->client))
 		learn_tls(s);
@@ -330,7 +331,7 @@ action_starttls(const struct session *s)
 static const char *
 action(const struct session *s)
 {
-	bool over_http = session_server(s)->source->kind == SOURCE_HTTP;
+	bool over_http = session_server(s)->auth[0]->source->kind == SOURCE_HTTP;
 
 	return s->phase == &phase_asking && over_http ? "in http auth state" : "in auth state";
 }

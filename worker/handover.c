@@ -345,6 +345,8 @@ begin_login(struct session *s)
 		.client = e->client,
 		.starttls = e->ssl == PROXY_SSL_STARTTLS,
 		.credentials = &e->client->credentials,
+		.means = { .method = e->client->credentials.method, .user = e->client->credentials.user,
+		    .pass = e->client->credentials.pass },
 	};
 	e->login = session_proto(s)->login_new(&e->task);
 	run(s);

@@ -107,6 +107,7 @@ inquiry_begin(struct session *s, const struct credentials *credentials)
 		.credentials = credentials,
 		.attempt = ++e->attempt,
 		.connection = s->origin.number,
+		.session = e->facts.session,
 		.origin = &s->origin,
 		.left = &s->client.hangup,
 	};

@@ -39,10 +39,17 @@ append(char *out, size_t room, size_t *at, const char *format, ...)
 		*at += (size_t)len < room - *at ? (size_t)len : room - *at - 1;
 }
 
+const char *
+session_id(const struct session *s, char id[SESSION_ID])
+{
+	snprintf(id, SESSION_ID, "%08x%08x", s->shift->tag, (unsigned)s->origin.number);
+	return id;
+}
+
 static size_t
 describe(const struct session *s, const char *doing, char *out, size_t room)
 {
-	char client[ADDR_TEXT], backend[ADDR_TEXT];
+	char client[ADDR_TEXT], backend[ADDR_TEXT], id[SESSION_ID];
 	size_t at = 0;
 
 	if (doing != NULL)
@@ -53,7 +60,7 @@ describe(const struct session *s, const char *doing, char *out, size_t room)
 		append(out, room, &at, ", login: \"%s\"", s->epitaph->user);
 	if (s->epitaph != NULL && s->epitaph->backend.family != AF_UNSPEC)
 		append(out, room, &at, ", upstream: %s", addr_format_port(backend, &s->epitaph->backend));
-	append(out, room, &at, ", session: %08x%08x", s->shift->tag, (unsigned)s->origin.number);
+	append(out, room, &at, ", session: %s", session_id(s, id));
 	return at;
 }
 

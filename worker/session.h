@@ -83,6 +83,11 @@ void session_end(struct session *s);
 /* Tells the client why, where that cannot be taken for something else, and ends. */
 void session_goodbye(struct session *s, enum goodbye why);
 
+#define SESSION_ID 17           /* bytes of its text, NUL included */
+
+/* Which session this is, for our log and others': 16 hexadecimal digits. Returns `id`. */
+const char *session_id(const struct session *s, char id[SESSION_ID]);
+
 /* Writes a line with the session's context. */
 void session_log(const struct session *s, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -290,7 +290,7 @@ prepare(struct worker *w)
 		log_say(LOG_EMERG, "resolver: %s", why);
 		fail(w, "resolver", EINVAL);
 	}
-	shift->auth = auth_new(conf, shift->loop, shift->resolver);
+	shift->auth = auth_new(conf, shift->loop, shift->resolver, w->birth->slot);
 	if (getrandom(&shift->tag, sizeof(shift->tag), 0) != sizeof(shift->tag))
 		fail(w, "getrandom()", errno);
 	list_init(&shift->sessions);
@@ -308,7 +308,7 @@ serve(struct worker *w)
 	watch_master(w);
 	if (accept_open(w->accept) == -1)
 		fail(w, "epoll_ctl()", errno);
-	if (sandbox_enter() == -1)
+	if (sandbox_enter(SANDBOX_CLOSED) == -1)
 		fail(w, "entering the sandbox", errno);
 	if (ipc_send(w->birth->channel, &ready, -1) == -1)
 		fail(w, "saying ready", errno);

@@ -19,11 +19,13 @@ asking_init(struct asking *a, unsigned helpers, uint64_t timeout_ms)
 		.loop = loop_new(64),
 		.target = { .kind = LOG_TO_FILE, .level = LOG_INFO, .fd = dup(fileno(file)) },
 		.client = { .ip = { 198, 51, 100, 7 }, .port = 4711, .family = AF_INET },
-		.server = { .protocol = PROTOCOL_POP3, .name = "mx", .log = &a->log, .source = &a->source,
+		.server = { .protocol = PROTOCOL_POP3, .name = "mx", .log = &a->log, .auth = a->chain,
 		    .auth_timeout = timeout_ms },
 		.facts = { .server = &a->server, .client = &a->client, .salt = "<1896.697170952@dbc.mtview.ca.us>" },
 		.source = { .kind = SOURCE_FILE, .label = "/etc/users", .helpers = helpers },
 		.sources = { &a->source },
+		.link = { .source = &a->source },
+		.chain = { &a->link },
 		.conf = { .sources = a->sources, .source_count = 1 },
 	};
 	fclose(file);
@@ -35,7 +37,7 @@ void
 asking_open(struct asking *a)
 {
 	a->source.mailbox = a->mailbox[1];
-	a->auth = auth_new(&a->conf, a->loop, NULL);
+	a->auth = auth_new(&a->conf, a->loop, NULL, 1);
 }
 
 void
@@ -65,7 +67,7 @@ on_answer(void *ctx, const struct auth_answer *answer)
 	asked->outcome = answer->outcome;
 	asked->port = answer->port;
 	asked->ssl = answer->ssl;
-	ck_assert_str_eq(answer->source, "/etc/users");
+	ck_assert_str_eq(answer->source->label, "/etc/users");
 	copy(asked->user, sizeof(asked->user), answer->user);
 	copy(asked->pass, sizeof(asked->pass), answer->pass);
 	copy(asked->host, sizeof(asked->host), answer->host);

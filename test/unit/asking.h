@@ -27,6 +27,7 @@ struct asking {
 	int mailbox[2];                 /* [0] is the helpers' end */
 	struct conf conf;
 	struct conf_source source, *sources[1];
+	struct conf_auth link, *chain[2];       /* the server asks that source alone */
 	struct server server;
 	struct facts facts;
 	struct addr client;

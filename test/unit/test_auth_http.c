@@ -20,8 +20,12 @@ static struct loop *loop;
 static struct scripted *scripted;
 static struct auth *auth;
 static struct conf_name name;
+static struct conf_web web = { .name = &name, .host = "localhost", .uri = "/auth", .label = "localhost/auth" };
+static struct conf_web *webs[] = { &web, NULL };
 static struct conf_source source;
 static struct conf_source *sources[] = { &source, NULL };
+static struct conf_auth only = { .source = &source };
+static struct conf_auth *chain[] = { &only, NULL };
 static struct conf conf;
 static struct server server;
 static struct log_target target;
@@ -42,7 +46,7 @@ on_answer(void *ctx, const struct auth_answer *answer)
 	ck_assert_ptr_eq(ctx, &answers);
 	answers++;
 	outcome = answer->outcome;
-	ck_assert_str_eq(answer->source, "localhost/auth");
+	ck_assert_str_eq(answer->source->label, "localhost/auth");
 	snprintf(text, sizeof(text), "%s", outcome == AUTH_ACCEPTED ? answer->host : answer->reason);
 }
 
@@ -71,7 +75,7 @@ set_question(void)
 {
 	client = (struct addr){ .ip = { 198, 51, 100, 7 }, .family = AF_INET, .port = 4711 };
 	server = (struct server){
-		.protocol = PROTOCOL_IMAP, .log = &server_log, .source = &source,
+		.protocol = PROTOCOL_IMAP, .log = &server_log, .auth = chain,
 		.auth_http_timeout = 1000, .auth_http_buffer = 1024,
 	};
 	facts = (struct facts){ .server = &server, .client = &client, .client_host = "[UNAVAILABLE]" };
@@ -98,10 +102,10 @@ open_auth(const struct endpoint *at)
 	name = (struct conf_name){ .text = "localhost", .found = mem_alloc(sizeof(*at)), .found_count = 1 };
 	endpoint_copy(name.found, at);
 	source = (struct conf_source){
-		.kind = SOURCE_HTTP, .label = "localhost/auth", .name = &name, .host = "localhost", .uri = "/auth",
+		.kind = SOURCE_HTTP, .label = "localhost/auth", .servers = webs,
 	};
 	conf = (struct conf){ .sources = sources, .source_count = 1 };
-	auth = auth_new(&conf, loop, NULL);
+	auth = auth_new(&conf, loop, NULL, 1);
 }
 
 static void

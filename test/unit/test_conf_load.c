@@ -107,17 +107,17 @@ START_TEST(the_seed_loads_with_the_values_it_says)
 	ck_assert_uint_eq(conf->listen_count, 4);
 	for (size_t i = 0; i < 4; i++) {
 		expect_seed_server(conf->servers[i], i);
-		ck_assert_ptr_eq(conf->servers[i]->source, conf->sources[0]);
+		ck_assert_ptr_eq(conf->servers[i]->auth[0]->source, conf->sources[0]);
 		ck_assert_ptr_eq(conf->servers[i]->log, conf->log);
 		ck_assert_str_eq(conf->listens[i]->text, texts[i]);
 		ck_assert_ptr_eq(conf->listens[i]->server, conf->servers[i]);
 		ck_assert(conf->listens[i]->wildcard == NULL && conf->listens[i]->fd == -1);
 	}
 	ck_assert_uint_eq(conf->source_count, 1);
-	ck_assert_str_eq(conf->sources[0]->host, "localhost");
-	ck_assert_str_eq(conf->sources[0]->uri, "/cgi-bin/nginxauth.cgi");
+	ck_assert_str_eq(conf->sources[0]->servers[0]->host, "localhost");
+	ck_assert_str_eq(conf->sources[0]->servers[0]->uri, "/cgi-bin/nginxauth.cgi");
 	ck_assert_str_eq(conf->sources[0]->label, "localhost:9000/cgi-bin/nginxauth.cgi");
-	ck_assert_uint_eq(conf->sources[0]->name->port, 9000);
+	ck_assert_uint_eq(conf->sources[0]->servers[0]->name->port, 9000);
 	ck_assert_uint_eq(conf->name_count, 1);
 	conf_free(&conf);
 }
@@ -156,9 +156,9 @@ START_TEST(what_nobody_says_is_nginxs_default)
 	ck_assert_uint_eq(server->protocols[PROTOCOL_SMTP].methods, METHOD_PLAIN | METHOD_LOGIN);
 	ck_assert_uint_eq(server->smtp_greeting_delay, 0);
 	ck_assert_uint_ge(server->auth_helpers, 2);
-	ck_assert_str_eq(server->source->host, "localhost");
-	ck_assert_str_eq(server->source->uri, "/");
-	ck_assert_str_eq(server->source->name->found[0].path, "/a");
+	ck_assert_str_eq(server->auth[0]->source->servers[0]->host, "localhost");
+	ck_assert_str_eq(server->auth[0]->source->servers[0]->uri, "/");
+	ck_assert_str_eq(server->auth[0]->source->servers[0]->name->found[0].path, "/a");
 	conf_free(&conf);
 }
 END_TEST
@@ -182,8 +182,8 @@ START_TEST(a_server_inherits_only_what_it_does_not_say)
 	ck_assert_str_eq(own->auth_http_headers[0]->name, "x");
 	ck_assert_ptr_null(own->auth_http_headers[1]);
 	ck_assert_str_eq(heir->auth_http_headers[1]->value, "3");
-	ck_assert_str_eq(own->source->label, "127.0.0.2");
-	ck_assert_str_eq(heir->source->label, "127.0.0.1");
+	ck_assert_str_eq(own->auth[0]->source->label, "127.0.0.2");
+	ck_assert_str_eq(heir->auth[0]->source->label, "127.0.0.1");
 	ck_assert_uint_eq(own->log->level, LOG_ERROR);
 	ck_assert_uint_eq(heir->log->level, LOG_DEBUG);
 	ck_assert_ptr_nonnull(heir->log->targets->next);
@@ -204,17 +204,17 @@ START_TEST(a_servers_source_replaces_the_outer_one_of_another_kind)
 	    "server { listen 127.0.0.1:587; }");
 	ck_assert_ptr_nonnull(conf);
 	ck_assert_uint_eq(conf->source_count, 3);
-	ck_assert_uint_eq(conf->servers[0]->source->kind, SOURCE_FILE);
-	ck_assert_uint_eq(conf->servers[0]->source->helpers, 3);
-	ck_assert_uint_eq(conf->servers[1]->source->helpers, 1);
-	ck_assert_ptr_eq(conf->servers[0]->source, conf->servers[2]->source);
-	ck_assert_uint_eq(conf->servers[3]->source->kind, SOURCE_HTTP);
-	ck_assert_int_eq(conf->servers[0]->source->mailbox, -1);
+	ck_assert_uint_eq(conf->servers[0]->auth[0]->source->kind, SOURCE_FILE);
+	ck_assert_uint_eq(conf->servers[0]->auth[0]->source->helpers, 3);
+	ck_assert_uint_eq(conf->servers[1]->auth[0]->source->helpers, 1);
+	ck_assert_ptr_eq(conf->servers[0]->auth[0]->source, conf->servers[2]->auth[0]->source);
+	ck_assert_uint_eq(conf->servers[3]->auth[0]->source->kind, SOURCE_HTTP);
+	ck_assert_int_eq(conf->servers[0]->auth[0]->source->mailbox, -1);
 	for (unsigned i = 0; i < 3; i++)
 		ck_assert_uint_eq(conf->sources[i]->index, i);
 	conf_free(&conf);
 	conf = confbox_mail(&box, "auth_file users; server { listen 127.0.0.1:143; auth_http 127.0.0.1; }");
-	ck_assert_uint_eq(conf->servers[0]->source->kind, SOURCE_HTTP);
+	ck_assert_uint_eq(conf->servers[0]->auth[0]->source->kind, SOURCE_HTTP);
 	conf_free(&conf);
 }
 END_TEST
@@ -259,9 +259,9 @@ START_TEST(an_auth_http_url_has_an_address_a_host_and_a_uri)
 	struct conf *conf = confbox_mail(&box, text);
 
 	ck_assert_ptr_nonnull(conf);
-	ck_assert_str_eq(conf->sources[0]->host, urls[_i].host);
-	ck_assert_str_eq(conf->sources[0]->uri, urls[_i].uri);
-	ck_assert_str_eq(endpoint_format(at, sizeof(at), &conf->sources[0]->name->found[0]), urls[_i].at);
+	ck_assert_str_eq(conf->sources[0]->servers[0]->host, urls[_i].host);
+	ck_assert_str_eq(conf->sources[0]->servers[0]->uri, urls[_i].uri);
+	ck_assert_str_eq(endpoint_format(at, sizeof(at), &conf->sources[0]->servers[0]->name->found[0]), urls[_i].at);
 	conf_free(&conf);
 	mem_free(text);
 }

@@ -211,11 +211,11 @@ START_TEST(an_https_url_has_its_own_port_and_source)
 
 	ck_assert_uint_eq(conf->source_count, 4);
 	ck_assert(conf->sources[0]->https && !conf->sources[1]->https && conf->sources[2]->https);
-	ck_assert_ptr_eq(conf->servers[3]->source, conf->sources[0]);
+	ck_assert_ptr_eq(conf->servers[3]->auth[0]->source, conf->sources[0]);
 	ck_assert_str_eq(conf->sources[0]->label, "https://127.0.0.1/a?b");
-	ck_assert_str_eq(conf->sources[0]->uri, "/a?b");
-	ck_assert_str_eq(endpoint_format(at, sizeof(at), &conf->sources[0]->name->found[0]), "127.0.0.1:443");
-	ck_assert_str_eq(endpoint_format(at, sizeof(at), &conf->sources[3]->name->found[0]), "[::1]:9");
+	ck_assert_str_eq(conf->sources[0]->servers[0]->uri, "/a?b");
+	ck_assert_str_eq(endpoint_format(at, sizeof(at), &conf->sources[0]->servers[0]->name->found[0]), "127.0.0.1:443");
+	ck_assert_str_eq(endpoint_format(at, sizeof(at), &conf->sources[3]->servers[0]->name->found[0]), "[::1]:9");
 	conf_free(&conf);
 }
 END_TEST

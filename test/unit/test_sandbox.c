@@ -86,7 +86,7 @@ static const struct {
 static int
 call(void *number)
 {
-	if (sandbox_enter() == -1)
+	if (sandbox_enter(SANDBOX_CLOSED) == -1)
 		return CANNOT_ENTER;
 	errno = 0;
 	return syscall(*(long *)number, 0, 0, 0, 0, 0, 0) == -1 ? errno : 0;
@@ -97,6 +97,32 @@ START_TEST(a_listed_call_is_refused)
 	long number = refused[_i].number;
 
 	ck_assert_msg(child_run(call, &number) == EACCES, "%s", refused[_i].name);
+}
+END_TEST
+
+static int
+read_and_write(void *data)
+{
+	int fd;
+
+	(void)data;
+	if (sandbox_enter(SANDBOX_READING) == -1)
+		return CANNOT_ENTER;
+	if ((fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) == -1 || syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY) == -1)
+		return 1;
+	errno = 0;
+	if (open("/dev/null", O_WRONLY) != -1 || errno != EACCES || open("/dev/null", O_RDWR) != -1 || errno != EACCES)
+		return 2;
+	if (open("/tmp/postern-never-made", O_RDONLY | O_CREAT, 0600) != -1 || errno != EACCES)
+		return 3;
+	if (execl("/bin/true", "true", (char *)NULL) != -1 || errno != EACCES)
+		return 4;
+	return read(fd, &fd, 1) == 0 ? 0 : 5;
+}
+
+START_TEST(where_reading_is_allowed_nothing_else_is)
+{
+	ck_assert_int_eq(child_run(read_and_write, NULL), 0);
 }
 END_TEST
 
@@ -126,7 +152,7 @@ enter_beside_a_thread(void *data)
 	void *result;
 
 	(void)data;
-	if (pipe(ends) == -1 || pthread_create(&id, NULL, thread, ends) != 0 || sandbox_enter() == -1)
+	if (pipe(ends) == -1 || pthread_create(&id, NULL, thread, ends) != 0 || sandbox_enter(SANDBOX_CLOSED) == -1)
 		return CANNOT_ENTER;
 	if (write(ends[1], "x", 1) != 1 || pthread_join(id, &result) != 0)
 		return CANNOT_ENTER;
@@ -147,7 +173,7 @@ serve(void *path)
 	char word[4] = "";
 
 	snprintf(at.sun_path, sizeof(at.sun_path), "%s", (const char *)path);
-	if (bind(listener, (struct sockaddr *)&at, sizeof(at)) == -1 || listen(listener, 1) == -1 || sandbox_enter() == -1)
+	if (bind(listener, (struct sockaddr *)&at, sizeof(at)) == -1 || listen(listener, 1) == -1 || sandbox_enter(SANDBOX_CLOSED) == -1)
 		return CANNOT_ENTER;
 	client = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (client == -1 || connect(client, (struct sockaddr *)&at, sizeof(at)) == -1)
@@ -174,7 +200,7 @@ static int
 has_no_new_privileges(void *data)
 {
 	(void)data;
-	return sandbox_enter() == -1 ? CANNOT_ENTER : prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+	return sandbox_enter(SANDBOX_CLOSED) == -1 ? CANNOT_ENTER : prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
 }
 
 START_TEST(no_program_could_give_privileges_back)
@@ -188,7 +214,7 @@ static int
 call_x32(void *data)
 {
 	(void)data;
-	return sandbox_enter() == -1 ? CANNOT_ENTER : syscall(0x40000000 | SYS_getpid) > 0 ? 1 : 0;
+	return sandbox_enter(SANDBOX_CLOSED) == -1 ? CANNOT_ENTER : syscall(0x40000000 | SYS_getpid) > 0 ? 1 : 0;
 }
 
 static int
@@ -197,7 +223,7 @@ call_i386(void *data)
 	long result = 20;       /* getpid there */
 
 	(void)data;
-	if (sandbox_enter() == -1)
+	if (sandbox_enter(SANDBOX_CLOSED) == -1)
 		return CANNOT_ENTER;
 	__asm__ volatile("int $0x80" : "+a"(result) : : "memory", "r8", "r9", "r10", "r11");
 	return result > 0 ? 1 : 0;
@@ -228,6 +254,7 @@ sandbox_suite(void)
 #endif
 #ifndef POSTERN_SANITIZERS
 	tcase_add_loop_test(tcase, a_listed_call_is_refused, 0, UNIT_COUNT(refused));
+	tcase_add_test(tcase, where_reading_is_allowed_nothing_else_is);
 	tcase_add_test(tcase, threads_are_inside_too);
 #else
 	(void)a_listed_call_is_refused;

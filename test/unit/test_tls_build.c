@@ -16,6 +16,8 @@ static struct server *servers[] = { &first, &second, NULL };
 static struct conf conf;
 
 /* Two servers towards clients, one of them with TLS to its backends. */
+static struct conf_auth only, *chain[] = { &only, NULL };
+
 static void
 open_conf(void)
 {
@@ -26,6 +28,7 @@ open_conf(void)
 	first = second = (struct server){ .tls = scene_server };
 	second.tls.place.line = 9;
 	second.proxy_tls = scene_client;
+	only.source = &source;
 	source = (struct conf_source){ .kind = SOURCE_HTTP };
 	conf = (struct conf){ .servers = servers, .server_count = 2, .ssl_object_cache_inheritable = true };
 	capture_begin();
@@ -82,7 +85,7 @@ END_TEST
 /* Only a source's answer could ask for it: no reason not to start. */
 START_TEST(what_a_source_may_ask_for_need_not_be_there)
 {
-	first.source = &source;
+	first.auth = chain;
 	first.proxy_tls = scene_client;
 	first.proxy_tls.needed = false;
 	ck_assert_int_eq(tls_build(scene_pool, &conf), 0);

@@ -13,7 +13,7 @@ struct auth {
 
 static const struct auth_source_kind *const kinds[] = {
 	[SOURCE_HTTP] = &auth_http,
-	[SOURCE_FILE] = &auth_helper,
+	[SOURCE_FILE] = &auth_helper, [SOURCE_MYSQL] = &auth_helper, [SOURCE_PAM] = &auth_helper, [SOURCE_JWT] = &auth_helper,
 };
 
 static struct auth_source *
@@ -28,10 +28,11 @@ source_open(const struct conf_source *conf, struct loop *loop, struct resolver *
 }
 
 struct auth *
-auth_new(const struct conf *conf, struct loop *loop, struct resolver *resolver)
+auth_new(const struct conf *conf, struct loop *loop, struct resolver *resolver, uint32_t slot)
 {
 	struct auth *auth = mem_alloc(sizeof(*auth) + conf->source_count * sizeof(auth->sources[0]));
 
+	(void)slot;
 	auth->count = conf->source_count;
 	for (size_t i = 0; i < auth->count; i++)
 		auth->sources[i] = source_open(conf->sources[i], loop, resolver);
@@ -62,6 +63,7 @@ auth_answer_reset(struct auth_answer *answer)
 	mem_free_secret(&answer->ssl_name);
 	mem_free_secret(&answer->text);
 	mem_free_secret(&answer->code);
+	mem_free_secret(&answer->challenge);
 	mem_free_secret(&answer->reason);
 }
 
@@ -93,15 +95,15 @@ tell_late(struct loop_task *task)
 struct auth_request *
 auth_ask(struct auth *auth, const struct auth_question *question, auth_callback *done, void *ctx)
 {
-	const struct conf_source *conf = question->server->source;
+	const struct conf_source *conf = question->server->auth[0]->source;
 	struct auth_source *source;
 	struct auth_request *request;
 
-	MUST(conf != NULL && conf->index < auth->count);
+	MUST(conf->index < auth->count);
 	source = auth->sources[conf->index];
 	request = mem_alloc(source->kind->request_size);
 	*request = (struct auth_request){
-		.source = source, .question = question, .done = done, .ctx = ctx,
+		.source = source, .question = question, .done = done, .ctx = ctx, .is_last = true,
 		.late.run = tell_late, .asking = true,
 	};
 	source->kind->ask(request);
@@ -113,7 +115,7 @@ void
 auth_settle(struct auth_request *request, const struct auth_answer *answer)
 {
 	request->answer = *answer;
-	request->answer.source = request->source->conf->label;
+	request->answer.source = request->source->conf;
 	if (request->asking)
 		loop_again(request->source->loop, &request->late);
 	else

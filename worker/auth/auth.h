@@ -1,10 +1,15 @@
 /*
- * auth - asks a server's source who a client is
+ * auth - asks a server's sources who a client is
  *
- * One interface, several sources: auth_http (a pool of kept HTTP connections) and the
- * sources behind helper processes (auth_file). A session asks once per attempt and gets
- * one answer. Whatever goes wrong with a source is AUTH_UNAVAILABLE, never a yes.
- * Built on: conf, proto.h (credentials), loop, resolver.
+ * One interface, several sources: auth_http and auth_introspection (pools of kept HTTP
+ * connections), those behind helper processes (auth_file, auth_mysql, auth_pam, auth_jwt)
+ * and auth_passthrough, which leaves it to the backend. A session asks once per attempt
+ * and gets one answer. The server's sources are asked in their order: one that does not
+ * know the user passes the question on, a yes or a no ends it, and whatever goes wrong
+ * with a source is AUTH_UNAVAILABLE and ends it too: never a yes, and never a way around
+ * a source that cannot speak now. Sources that cannot serve the method, or whose patterns
+ * the user does not match, are passed over. With an auth_cache, what a source has said a
+ * moment ago is not asked again. Built on: conf, proto.h (credentials), loop, resolver, zone.
  */
 #ifndef POSTERN_WORKER_AUTH_AUTH_H
 #define POSTERN_WORKER_AUTH_AUTH_H
@@ -23,7 +28,8 @@ struct auth_request;    /* one question under way */
 /* What a source says about TLS towards the backend. */
 enum auth_ssl { AUTH_SSL_UNSAID, AUTH_SSL_OFF, AUTH_SSL_ON, AUTH_SSL_STARTTLS };
 
-enum auth_outcome { AUTH_ACCEPTED, AUTH_REFUSED, AUTH_UNAVAILABLE };
+/* AUTH_UNKNOWN comes from a source and never reaches the asker: the next one is asked, behind the last it is a refusal. */
+enum auth_outcome { AUTH_ACCEPTED, AUTH_REFUSED, AUTH_UNAVAILABLE, AUTH_UNKNOWN };
 
 struct auth_question {
 	const struct server *server;
@@ -31,6 +37,7 @@ struct auth_question {
 	const struct credentials *credentials;
 	unsigned attempt;               /* Auth-Login-Attempt: 1, 2, ... in this session */
 	uint64_t connection;            /* our number of the session */
+	const char *session;            /* our id of it, as in the log */
 	const struct log_origin *origin;        /* for what the source itself has to log */
 	const bool *left;               /* the client has closed its side: nobody waits for a later answer; NULL: it stays */
 };
@@ -38,26 +45,32 @@ struct auth_question {
 /* Strings are owned by the answer and wiped after the callback; the session copies what it keeps. */
 struct auth_answer {
 	enum auth_outcome outcome;
-	const char *source;             /* conf_source.label */
+	const struct conf_source *source;       /* who decided; NULL: no source was there for this user and method */
 	/* AUTH_ACCEPTED */
 	char *user, *pass;              /* for the backend instead of the client's; NULL: the client's */
 	char *host;                     /* backend: name, address, or path of a UNIX socket; NULL: proxy_pass */
 	unsigned port;                  /* 0: the protocol's default */
 	bool is_unix;
 	enum auth_ssl ssl;              /* never weaker than proxy_ssl: the session sees to that */
+	bool undecided;                 /* auth_passthrough: the backend's answer to the login decides */
 	char *ssl_name;                 /* whose certificate the backend has to show; NULL: as configured */
 	/* AUTH_REFUSED */
 	char *text;                     /* for the client, control bytes stripped; NULL: the protocol's usual words */
 	char *code;                     /* SMTP: Auth-Error-Code; NULL */
+	char *challenge;                /* XOAUTH2, OAUTHBEARER: the error challenge of RFC 7628 section 3.2.2, base64; NULL: ours */
 	uint64_t wait_ms;               /* silence before the refusal is sent */
 	bool close;                     /* say it and close (auth_http without Auth-Wait) */
+	/* for a cache */
+	uint64_t epoch;                 /* of what the source answered from */
+	uint64_t good_ms;               /* how long this may be believed at most; 0: as long as the cache likes */
 	/* AUTH_UNAVAILABLE, AUTH_REFUSED: for the log (AUTH_UNAVAILABLE has been logged by the source already) */
 	char *reason;
 };
 
 typedef void auth_callback(void *ctx, const struct auth_answer *answer);
 
-struct auth *auth_new(const struct conf *conf, struct loop *loop, struct resolver *resolver);
+/* `slot` is our child's (board), for zones. */
+struct auth *auth_new(const struct conf *conf, struct loop *loop, struct resolver *resolver, uint32_t slot);
 void auth_free(struct auth **authp);
 
 /*

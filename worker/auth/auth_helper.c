@@ -53,7 +53,8 @@ helpers_of(const struct question *q)
 static void
 fail(struct question *q, const char *what)
 {
-	auth_unavailable(&q->request, "auth_file %s %s", q->request.source->conf->label, what);
+	auth_unavailable(&q->request, "%s %s %s", conf_source_directive(q->request.source->conf->kind),
+	    q->request.source->conf->label, what);
 }
 
 static void
@@ -74,6 +75,7 @@ compose(char packet[CODEC_MAX], const struct question *q)
 		.deadline_ms = q->deadline_ms,
 		.connection = question->connection,
 		.method = credentials->method,
+		.is_last = q->request.is_last,
 		.protocol = question->server->protocol,
 		.client = *question->facts->client,
 		.user = credentials->user,

@@ -33,7 +33,7 @@ http_open(struct auth_source *base)
 {
 	struct http_source *source = (struct http_source *)base;
 
-	source->client = http_client_new(base->conf->name, base->loop, base->resolver);
+	source->client = http_client_new(base->conf->servers[0]->name, base->loop, base->resolver);
 }
 
 static void
@@ -85,6 +85,10 @@ method_word(enum method method)
 		return "cram-md5";
 	case METHOD_EXTERNAL:
 		return "external";
+	case METHOD_XOAUTH2:
+		return "xoauth2";
+	case METHOD_OAUTHBEARER:
+		return "oauthbearer";
 	case METHOD_NONE:
 		break;
 	}
@@ -181,9 +185,9 @@ add_rest(struct buf *out, const struct auth_question *question)
 static int
 compose(struct buf *out, const struct conf_source *conf, const struct auth_question *question)
 {
-	int failed = buf_printf(out, "GET %s HTTP/1.1\r\n", conf->uri);
+	int failed = buf_printf(out, "GET %s HTTP/1.1\r\n", conf->servers[0]->uri);
 
-	failed |= add_header(out, "Host", conf->host);
+	failed |= add_header(out, "Host", conf->servers[0]->host);
 	failed |= add_header(out, "Connection", "keep-alive");
 	failed |= add_credentials(out, question);
 	failed |= add_client(out, question);

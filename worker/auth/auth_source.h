@@ -28,6 +28,7 @@ struct auth_source {
 struct auth_request {
 	struct auth_source *source;             /* borrowed */
 	const struct auth_question *question;   /* borrowed from the asker */
+	bool is_last;                           /* no other source follows: an unknown user must cost what a wrong password costs */
 	bool waiting;                           /* set by the kind: nothing happens now, the source wants us later */
 	/* auth.c's own: */
 	auth_callback *done;
@@ -53,7 +54,8 @@ struct auth_source_kind {
 };
 
 extern const struct auth_source_kind auth_http;         /* SOURCE_HTTP */
-extern const struct auth_source_kind auth_helper;       /* SOURCE_FILE */
+extern const struct auth_source_kind auth_introspection;        /* SOURCE_INTROSPECTION */
+extern const struct auth_source_kind auth_helper;       /* SOURCE_FILE, SOURCE_MYSQL, SOURCE_PAM, SOURCE_JWT */
 
 /*
  * Ends a request with this answer, whose strings move to auth.c (`source` is filled in

@@ -4,12 +4,12 @@
 
 #include "common/mem.h"
 
-#define VERSION 2
+#define VERSION 3
 #define NO_TEXT UINT32_MAX
 
 /* The heads have no padding: every byte that leaves was written. */
 struct request_head {
-	uint32_t version, method, protocol, zero;
+	uint32_t version, method, protocol, is_last;
 	uint64_t deadline_ms, connection;
 	struct addr client;
 	uint32_t end;
@@ -18,9 +18,12 @@ struct request_head {
 struct reply_head {
 	uint32_t version, outcome, port, is_unix;
 	uint32_t ssl;           /* 0: nothing is said of it; else enum proxy_ssl and 1 */
+	uint32_t zero;
+	uint64_t wait_ms, epoch;
 };
 
 _Static_assert(sizeof(struct request_head) == 16 + 16 + sizeof(struct addr) + 4, "padding in request_head");
+_Static_assert(sizeof(struct reply_head) == 6 * 4 + 2 * 8, "padding in reply_head");
 _Static_assert(sizeof(struct addr) == 20, "padding in addr");
 
 /* What is still free, or unread, of a message. `failed` stays once it is set. */
@@ -117,6 +120,7 @@ helper_request_encode(void *out, size_t size, const struct helper_request *reque
 	const struct request_head head = {
 		.version = VERSION, .method = request->method, .protocol = request->protocol,
 		.deadline_ms = request->deadline_ms, .connection = request->connection, .client = request->client,
+		.is_last = request->is_last,
 	};
 
 	put(&w, &head, sizeof(head));
@@ -138,6 +142,8 @@ is_method(uint32_t method)
 	case METHOD_CRAM_MD5:
 	case METHOD_EXTERNAL:
 	case METHOD_NONE:
+	case METHOD_XOAUTH2:
+	case METHOD_OAUTHBEARER:
 		return true;
 	default:
 		return false;
@@ -161,11 +167,11 @@ helper_request_decode(struct helper_request *request, const void *bytes, size_t 
 		return -1;
 	memcpy(&head, at, sizeof(head));
 	if (head.version != VERSION || !is_method(head.method) || head.protocol >= PROTOCOL_COUNT ||
-	    !is_family(head.client.family) || head.zero != 0 || head.end != 0)
+	    !is_family(head.client.family) || head.is_last > 1 || head.end != 0)
 		return -1;
 	*request = (struct helper_request){
 		.deadline_ms = head.deadline_ms, .connection = head.connection, .client = head.client,
-		.method = (enum method)head.method, .protocol = (enum protocol)head.protocol,
+		.is_last = head.is_last, .method = (enum method)head.method, .protocol = (enum protocol)head.protocol,
 	};
 	request->user = get_text(&r);
 	request->secret = get_text(&r);
@@ -182,6 +188,7 @@ helper_reply_encode(void *out, size_t size, const struct helper_reply *reply)
 	const struct reply_head head = {
 		.version = VERSION, .outcome = reply->outcome, .port = reply->port, .is_unix = reply->is_unix,
 		.ssl = reply->says_ssl ? (uint32_t)reply->ssl + 1 : 0,
+		.wait_ms = reply->wait_ms, .epoch = reply->epoch,
 	};
 
 	put(&w, &head, sizeof(head));
@@ -205,11 +212,14 @@ helper_reply_decode(struct helper_reply *reply, const void *bytes, size_t len)
 		return -1;
 	memcpy(&head, at, sizeof(head));
 	if (head.version != VERSION || head.outcome < HELPER_ACCEPTED || head.outcome > HELPER_UNAVAILABLE ||
-	    head.port > UINT16_MAX || head.is_unix > 1 || head.ssl > PROXY_SSL_STARTTLS + 1)
+	    head.port > UINT16_MAX || head.is_unix > 1 || head.ssl > PROXY_SSL_STARTTLS + 1 ||
+	    head.zero != 0)
 		return -1;
 	reply->outcome = (enum helper_outcome)head.outcome;
 	reply->port = head.port;
 	reply->is_unix = head.is_unix;
+	reply->wait_ms = head.wait_ms;
+	reply->epoch = head.epoch;
 	reply->says_ssl = head.ssl > 0;
 	reply->ssl = head.ssl > 0 ? (enum proxy_ssl)(head.ssl - 1) : PROXY_SSL_OFF;
 	reply->user = get_copy(&r);

@@ -10,6 +10,7 @@
 #ifndef POSTERN_WORKER_HELPER_CODEC_H
 #define POSTERN_WORKER_HELPER_CODEC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,8 +18,9 @@
 #include "common/conf.h"
 #include "common/protocols.h"
 
-#define CODEC_MAX 8192          /* bytes of one message */
+#define CODEC_MAX 24576         /* bytes of one message */
 #define CODEC_SECRET_MAX 1024   /* of a password: nobody hashes a longer one */
+#define CODEC_TOKEN_MAX 16384   /* of a bearer token */
 
 /* Texts are borrowed: of the asker when encoding, of the packet after decoding. NULL: there is none. */
 struct helper_request {
@@ -26,15 +28,17 @@ struct helper_request {
 	uint64_t connection;            /* for log lines */
 	enum method method;
 	enum protocol protocol;
+	bool is_last;                   /* nobody is asked after us: make an unknown user as costly as a wrong password */
 	struct addr client;
 	const char *user;
-	const char *secret;             /* the password; APOP, CRAM-MD5: the digest in hexadecimal */
+	const char *secret;             /* the password; APOP, CRAM-MD5: the digest in hexadecimal; XOAUTH2, OAUTHBEARER: the token */
 	const char *authz;              /* authorization identity, when other than user */
 	const char *salt;               /* of APOP and CRAM-MD5 */
 	const char *server_name;
 };
 
-enum helper_outcome { HELPER_ACCEPTED = 1, HELPER_REFUSED, HELPER_UNAVAILABLE };
+/* HELPER_UNKNOWN: it does not know this user, others may. */
+enum helper_outcome { HELPER_ACCEPTED = 1, HELPER_REFUSED, HELPER_UNKNOWN, HELPER_UNAVAILABLE };
 
 /* Texts are owned; NULL: there is none. The fields of struct auth_answer. */
 struct helper_reply {
@@ -43,6 +47,8 @@ struct helper_reply {
 	bool is_unix;
 	bool says_ssl;                  /* ... what TLS the backend gets: */
 	enum proxy_ssl ssl;
+	uint64_t wait_ms;               /* silence before a refusal */
+	uint64_t epoch;                 /* of the file that was answered from; the helper's loop fills it in */
 	char *user, *pass, *host;
 	char *text;                     /* for the client */
 	char *reason;                   /* for the log; no secret */

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,9 +29,10 @@
 
 struct helper {
 	const struct helper_kind *kind;
-	char *label;                    /* owned */
+	char *label, *settings;         /* owned */
 	pthread_mutex_t lock;           /* of `loaded` */
 	void *loaded;                   /* owned; the kind's; NULL until the first file */
+	uint64_t epoch;                 /* the number of its file */
 };
 
 /* What the master said, in a memfd. Returns *len bytes and a NUL, the caller's; NULL if it cannot be read. */
@@ -66,14 +68,37 @@ set(struct helper *h, const struct ipc_message *message, int fd)
 	text = read_text(fd, &len);
 	if (text != NULL && message->index == IPC_SET_LOG_SYSLOG) {
 		helper_log_syslog(message->value, text, len);
-	} else if (text != NULL && message->index == IPC_SET_LABEL) {
-		mem_free(h->label);
-		h->label = text;
+	} else if (text != NULL && (message->index == IPC_SET_LABEL || message->index == IPC_SET_SOURCE)) {
+		char **kept = message->index == IPC_SET_LABEL ? &h->label : &h->settings;
+
+		mem_free(*kept);
+		*kept = text;
 		text = NULL;
 	}
 	mem_free(text);
 	if (fd != -1)
 		close(fd);
+}
+
+char *
+helper_setting_next(const char **at, const char *name)
+{
+	size_t len = strlen(name);
+
+	while (**at != '\0') {
+		const char *line = *at, *end = strchrnul(line, '\n');
+
+		*at = *end == '\0' ? end : end + 1;
+		if (strncmp(line, name, len) == 0 && line[len] == '=')
+			return mem_strndup(line + len + 1, (size_t)(end - line) - len - 1);
+	}
+	return NULL;
+}
+
+char *
+helper_setting(const char *settings, const char *name)
+{
+	return helper_setting_next(&settings, name);
 }
 
 static void
@@ -92,10 +117,12 @@ tell_master(uint32_t kind, int64_t value)
 static int
 feed(struct helper *h, int fd, int64_t number)
 {
+	const struct helper_source source = { .label = h->label, .settings = h->settings, .fd = fd };
 	char *why = NULL;
-	void *fresh = h->kind->load(fd, h->label, &why), *old;
+	void *fresh = h->kind->load(&source, &why), *old;
 
-	close(fd);
+	if (fd != -1)
+		close(fd);
 	if (fresh == NULL && h->loaded == NULL)
 		log_say(LOG_EMERG, "%s", why);
 	else if (fresh == NULL)
@@ -106,6 +133,7 @@ feed(struct helper *h, int fd, int64_t number)
 	pthread_mutex_lock(&h->lock);
 	old = h->loaded;
 	h->loaded = fresh;
+	h->epoch = (uint64_t)number;
 	pthread_mutex_unlock(&h->lock);
 	if (old != NULL) {      /* the first one is what READY is about */
 		h->kind->unload(&old);
@@ -199,8 +227,15 @@ settle_in(struct helper *h)
 	h->kind->prepare();
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
 		give_up("prctl(PR_SET_DUMPABLE)", errno);
-	if (sandbox_enter() == -1)
+	if (sandbox_enter(h->kind->sandbox) == -1)
 		give_up("entering the sandbox", errno);
+}
+
+static _Noreturn void
+fail_to_start(void)
+{
+	tell_master(IPC_FAILED, EINVAL);
+	_exit(EXIT_FAILURE);
 }
 
 static void
@@ -213,11 +248,11 @@ start(struct helper *h)
 	while (hear(h) != IPC_START)
 		continue;
 	settle_in(h);
+	if (!h->kind->wants_file && feed(h, -1, 0) == -1)
+		fail_to_start();
 	while (h->loaded == NULL)
-		if ((kind = hear(h)) == IPC_FAILED) {
-			tell_master(IPC_FAILED, EINVAL);
-			_exit(EXIT_FAILURE);
-		}
+		if ((kind = hear(h)) == IPC_FAILED)
+			fail_to_start();
 	if ((error = pthread_create(&thread, NULL, listen_to_master, h)) != 0)
 		give_up("pthread_create()", error);
 	tell_master(IPC_READY, 0);
@@ -270,6 +305,7 @@ serve(struct helper *h, const char *packet, size_t len, int asker)
 		return;
 	pthread_mutex_lock(&h->lock);
 	h->kind->answer(h->loaded, &request, &reply);
+	reply.epoch = h->epoch;
 	pthread_mutex_unlock(&h->lock);
 	send_reply(asker, &reply);
 	helper_reply_reset(&reply);
@@ -305,7 +341,7 @@ serve_next(struct helper *h)
 _Noreturn void
 helper_run(int argc, char **argv, const struct helper_kind *kind)
 {
-	struct helper h = { .kind = kind, .label = mem_strdup(""), .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct helper h = { .kind = kind, .label = mem_strdup(""), .settings = mem_strdup(""), .lock = PTHREAD_MUTEX_INITIALIZER };
 
 	proc_init(argc, argv);
 	ignore_signals();

@@ -12,25 +12,48 @@
 #ifndef POSTERN_WORKER_HELPER_HELPER_H
 #define POSTERN_WORKER_HELPER_HELPER_H
 
+#include <stdbool.h>
+
+#include "common/sandbox.h"
+
 struct helper_reply;
 struct helper_request;
+
+/* What a helper is told about its source. Borrowed for the call. */
+struct helper_source {
+	const char *label;
+	const char *settings;           /* "name=value" lines (conf_source.settings); "" */
+	int fd;                         /* a file that the master has opened: read it by pread(2), siblings have it too; -1: there is none */
+};
 
 /* What a helper program is made of. */
 struct helper_kind {
 	const char *name;               /* "auth_file": the directive that asks for it */
 	const char *program;            /* "postern-auth-file" */
+	bool wants_file;                /* READY needs a file to have been read */
+	enum sandbox_level sandbox;     /* what it may still do when it serves */
+	bool may_hang;                  /* foreign code runs in `answer`: a process that is still in it a second after the request's deadline kills itself */
 	/* Loads what libraries load at first use, while files can still be opened. */
 	void (*prepare)(void);
 	/*
-	 * Reads a file that the master has opened (by pread(2): siblings have it, too) into what
-	 * `answer` works on. Returns NULL with *why, the caller's to free, if it cannot be used.
-	 * `label` is the source's. Runs beside `answer`.
+	 * Makes what `answer` works on, of the settings and the file. Returns NULL with *why, the
+	 * caller's to free, if it cannot be used. Called at the start and for each fresh file,
+	 * then beside `answer`.
 	 */
-	void *(*load)(int fd, const char *label, char **why);
+	void *(*load)(const struct helper_source *source, char **why);
 	void (*unload)(void **loadedp);
-	/* `reply` is the caller's to reset. */
-	void (*answer)(const void *loaded, const struct helper_request *request, struct helper_reply *reply);
+	/* The methods that can be answered at all from what was loaded (bits of enum method); NULL: whatever the configuration says. */
+	unsigned (*methods)(const void *loaded);
+	/* One at a time. `reply` is the caller's to reset. */
+	void (*answer)(void *loaded, const struct helper_request *request, struct helper_reply *reply);
 };
+
+/*
+ * The value of setting `name` in `settings`, fresh and the caller's; NULL: it is not
+ * there. helper_setting_next() walks over several of one name: *at begins as `settings`.
+ */
+char *helper_setting(const char *settings, const char *name);
+char *helper_setting_next(const char **at, const char *name);
 
 /* The whole program. */
 _Noreturn void helper_run(int argc, char **argv, const struct helper_kind *kind);

@@ -43,13 +43,14 @@ read_file(int fd, size_t *len)
 }
 
 static void *
-load(int fd, const char *label, char **why)
+load(const struct helper_source *source, char **why)
 {
+	const char *label = source->label;
 	struct passwdfile *table;
 	const char *wrong;
 	unsigned line;
 	size_t len;
-	char *text = read_file(fd, &len);
+	char *text = read_file(source->fd, &len);
 
 	if (text == NULL) {
 		*why = mem_printf("read() \"%s\" failed %s", label, log_errno(errno));
@@ -73,13 +74,14 @@ unload(void **loadedp)
 }
 
 static void
-answer(const void *loaded, const struct helper_request *request, struct helper_reply *reply)
+answer(void *loaded, const struct helper_request *request, struct helper_reply *reply)
 {
 	passwdfile_answer(loaded, request, reply);
 }
 
 static const struct helper_kind auth_file = {
 	.name = "auth_file", .program = "postern-auth-file",
+	.wants_file = true, .sandbox = SANDBOX_CLOSED,
 	.prepare = secret_prepare, .load = load, .unload = unload, .answer = answer,
 };
 

@@ -30,8 +30,8 @@
 /* What a client claims to be. Strings are owned, hold no CR, LF or NUL, and are wiped by credentials_reset(). */
 struct credentials {
 	enum method method;
-	char *user;             /* never empty but for EXTERNAL: the certificate says who it is; METHOD_NONE: NULL */
-	char *pass;             /* the password; APOP, CRAM-MD5: the 32 hexadecimal digits; EXTERNAL: NULL */
+	char *user;             /* never empty but for EXTERNAL and OAUTHBEARER: certificate or token say who it is; METHOD_NONE: NULL */
+	char *pass;             /* the password; APOP, CRAM-MD5: the 32 hexadecimal digits; XOAUTH2, OAUTHBEARER: the token; EXTERNAL: NULL */
 	char *authz;            /* authorization identity of PLAIN, when given and other than user; else NULL */
 	/* SMTP without authentication: argument of HELO, whole MAIL and RCPT command lines */
 	char *helo, *mail, *rcpt;
@@ -54,6 +54,7 @@ struct tls_facts {
 struct facts {
 	const struct server *server;
 	const struct addr *client;
+	char session[17];               /* our id of it, as in the log; "" in tests of less */
 	const char *client_host;        /* SMTP: confirmed PTR name, or "[UNAVAILABLE]" */
 	char salt[PROTO_SALT];          /* "<random.time@server_name>"; empty when no method wants one */
 	bool secure;                    /* TLS stands, and then: */
@@ -74,6 +75,7 @@ struct refusal {
 	const char *text;       /* without tag, status or code but for REFUSAL_BACKEND; NULL: none. One line */
 	const char *code;       /* SMTP: "535 5.7.0"; NULL: the protocol's usual one */
 	bool close;             /* auth_http without Auth-Wait: say it and close */
+	const char *challenge;  /* XOAUTH2, OAUTHBEARER: sent before the refusal, in base64 (RFC 7628 section 3.2.2); NULL: ours */
 };
 
 enum goodbye {
@@ -110,12 +112,27 @@ enum login_verdict {
 	LOGIN_STARTTLS,         /* send `out`, shake hands, then call ->login_secured */
 };
 
+/*
+ * How to log in at the backend. `user` and `pass` are whose credentials are shown;
+ * `authz` is who is meant when that is another (a master user logs in for a client), in
+ * the mechanisms that know the difference.
+ */
+struct login_means {
+	enum proxy_auth how;
+	bool is_token;          /* `pass` is a bearer token, `method` says of which mechanism it came */
+	enum method method;     /* of the client */
+	const char *user;       /* never NULL but for METHOD_NONE */
+	const char *pass;       /* NULL: there is none (PROXY_AUTH_EXTERNAL, PROXY_AUTH_NONE, XCLIENT LOGIN) */
+	const char *authz;      /* NULL: user is meant */
+};
+
 /* What the login half is told. Borrowed until it is freed. */
 struct login_task {
 	const struct facts *facts;
 	const struct client *client;    /* for what the backend must hear as the client said it: tag, HELO ... */
 	bool starttls;                  /* TLS has to stand before anything secret is said; the half asks for it */
-	const struct credentials *credentials;  /* as the source left them: user and password for the backend */
+	const struct credentials *credentials;  /* as the source left them; of METHOD_NONE: HELO, MAIL, RCPT */
+	struct login_means means;
 };
 
 /* The login half, common part; each protocol embeds it first. */
@@ -144,7 +161,9 @@ struct proto {
 	enum proto_verdict (*input)(struct client *client, struct buf *in, struct buf *out);
 	/*
 	 * The login failed. Never says PROTO_CREDENTIALS: the client's next command does. The
-	 * credentials are wiped by then.
+	 * credentials are wiped by then. After XOAUTH2 and OAUTHBEARER the client first gets
+	 * an error challenge, and its answer to that, whatever it is, brings the refusal: the
+	 * half keeps what it needs of `why`, says PROTO_MORE, and PROTO_CLOSE after all if asked to.
 	 */
 	enum proto_verdict (*refused)(struct client *client, const struct refusal *why, struct buf *out);
 	/* The backend is logged in; `reply` is what it said last. Appends what the client gets. */
