@@ -24,13 +24,15 @@ waiting_client(const struct facts *facts)
 
 /* Whatever a backend answers, the login ends the same wherever its answers are cut. */
 static void
-try_login(const struct scene *scene, const char *user, const char *pass, bool starttls, const char *answers, size_t len)
+try_login(struct scene *scene, const char *user, const char *pass, bool starttls, const char *answers, size_t len)
 {
 	struct client *client = waiting_client(&scene->facts);
 	struct credentials credentials = { .method = METHOD_PLAIN, .user = mem_strdup(user), .pass = mem_strdup(pass) };
-	struct login_task task = { .facts = &scene->facts, .client = client, .credentials = &credentials,
-		.starttls = starttls };
-	char *whole = dialogue_login(&task, &proto_imap, answers, len, len);
+	struct login_task task = dialogue_task(scene, client, &credentials);
+	char *whole;
+
+	task.starttls = starttls;
+	whole = dialogue_login(&task, &proto_imap, answers, len, len);
 
 	for (size_t cut = 0; cut < len; cut += 1 + len / 8) {
 		char *outcome = dialogue_login(&task, &proto_imap, answers, len, cut);

@@ -43,11 +43,12 @@ try_login(const char *answers, size_t size, bool starttls)
 {
 	struct credentials credentials = { METHOD_PLAIN, .user = mem_strdup("joe"), .pass = mem_strdup("a b") };
 	struct scene scene;
-	struct login_task task = { .facts = &scene.facts, .credentials = &credentials, .starttls = starttls };
+	struct login_task task = dialogue_task(&scene, NULL, &credentials);
 	char *whole;
 
 	scene_init(&scene, PROTOCOL_POP3, METHOD_PLAIN, capabilities);
 	scene.server.proxy_buffer = 128;
+	task.starttls = starttls;
 	whole = dialogue_login(&task, &proto_pop3, answers, size, size);
 	for (size_t cut = 0; cut < size; cut += 1 + size / 8) {
 		char *outcome = dialogue_login(&task, &proto_pop3, answers, size, cut);

@@ -45,8 +45,7 @@ try_login(const char *answers, size_t size, bool anonymous, bool starttls)
 	const struct credentials known = { .method = METHOD_PLAIN, .user = user, .pass = pass };
 	const struct credentials unknown = { .method = METHOD_NONE, .mail = mail, .rcpt = rcpt };
 	struct scene scene;
-	struct login_task task = { .facts = &scene.facts, .credentials = anonymous ? &unknown : &known,
-		.starttls = starttls };
+	struct login_task task = dialogue_task(&scene, NULL, anonymous ? &unknown : &known);
 	struct client *client;
 	char *whole;
 
@@ -54,6 +53,7 @@ try_login(const char *answers, size_t size, bool anonymous, bool starttls)
 	scene.server.xclient = scene.server.proxy_smtp_auth = true;
 	scene.server.proxy_buffer = 128;
 	task.client = client = smtp_scene_client(&scene, "EHLO c\r\n");
+	task.starttls = starttls;
 	whole = dialogue_login(&task, &proto_smtp, answers, size, size);
 	for (size_t cut = 0; cut < size; cut += 1 + size / 8) {
 		char *outcome = dialogue_login(&task, &proto_smtp, answers, size, cut);

@@ -201,3 +201,15 @@ dialogue_login(const struct login_task *task, const struct proto *proto, const c
 	buf_reset(&in);
 	return finish(&out);
 }
+
+struct login_task
+dialogue_task(struct scene *scene, const struct client *client, const struct credentials *credentials)
+{
+	return (struct login_task){
+		.facts = &scene->facts, .client = client, .credentials = credentials,
+		.means = {
+			.method = credentials->method, .user = credentials->user, .pass = credentials->pass,
+			.is_token = (credentials->method & METHODS_TOKEN) != 0,
+		},
+	};
+}

@@ -32,6 +32,10 @@ void scene_init(struct scene *scene, enum protocol protocol, unsigned methods, c
 char *dialogue_client(const struct proto *proto, const struct scene *scene, const char *said, size_t len, size_t cut,
     const struct refusal *why, const char *reply);
 
+/* A task whose means are the client's own credentials, as they are. */
+struct login_task dialogue_task(struct scene *scene, const struct client *client,
+    const struct credentials *credentials);
+
 /*
  * What the login half sends, then "{done REPLY}", "{refused REPLY}", "{unavailable REPLY}"
  * (the note where there is none), "{broken NOTE}" or "{more}", then what it left in the input.

@@ -20,10 +20,10 @@ smtp_scene_client(const struct scene *scene, const char *said)
 }
 
 struct smtp_gate *
-smtp_scene_gate(const struct scene *scene, bool chunking, const char *rcpt_answer)
+smtp_scene_gate(struct scene *scene, bool chunking, const char *rcpt_answer)
 {
 	struct client *client = smtp_scene_client(scene, "EHLO c\r\nMAIL FROM:<a>\r\nRCPT TO:<first>\r\n");
-	struct login_task task = { .facts = &scene->facts, .client = client, .credentials = &client->credentials };
+	struct login_task task = dialogue_task(scene, client, &client->credentials);
 	struct login *login = proto_smtp.login_new(&task);
 	struct smtp_gate *gate;
 	struct buf in, out;

@@ -11,6 +11,6 @@
 struct client *smtp_scene_client(const struct scene *scene, const char *said);
 
 /* A gate behind EHLO c, MAIL FROM:<a> and RCPT TO:<first>, which got `rcpt_answer` from a backend that may chunk. */
-struct smtp_gate *smtp_scene_gate(const struct scene *scene, bool chunking, const char *rcpt_answer);
+struct smtp_gate *smtp_scene_gate(struct scene *scene, bool chunking, const char *rcpt_answer);
 
 #endif

@@ -43,6 +43,7 @@
 	SUITE(line) \
 	SUITE(quote) \
 	SUITE(sasl) \
+	SUITE(sasl_client) \
 	SUITE(imap_parse) \
 	SUITE(imap) \
 	SUITE(imap_login) \

@@ -44,9 +44,9 @@ static const struct {
 	{ NULL, "\xff", "* OK [CAPABILITY LITERAL+\r\n", "a LOGIN \"alice\" {1}\r\n{more}" },
 	{ NULL, "\xff", "* OK [CAPABILITY LITERAL+]\r\n", "a LOGIN \"alice\" {1+}\r\n\xff\r\n{more}" },
 	/* what is not fit to be sent is not sent */
-	{ "al\rice", NULL, HELLO, "{broken user name or password is not fit to be sent to upstream}" },
-	{ NULL, "x\r\na LOGOUT", HELLO, "{broken user name or password is not fit to be sent to upstream}" },
-	{ "", NULL, HELLO, "{broken user name or password is not fit to be sent to upstream}" },
+	{ "al\rice", NULL, HELLO, "{broken invalid credentials for upstream}" },
+	{ NULL, "x\r\na LOGOUT", HELLO, "{broken invalid credentials for upstream}" },
+	{ "", NULL, HELLO, "{broken invalid credentials for upstream}" },
 	{ NULL, NULL, "* OK [CAPABILITY LOGINDISABLED] x\r\n",
 	    "{unavailable upstream allows no LOGIN on this connection}" },
 	/* refusals */
@@ -111,7 +111,7 @@ stage_init(struct stage *s, const char *user, const char *pass)
 	s->credentials.method = METHOD_PLAIN;
 	s->credentials.user = mem_strdup(user);
 	s->credentials.pass = mem_strdup(pass);
-	s->task = (struct login_task){ .facts = &s->scene.facts, .client = s->client, .credentials = &s->credentials };
+	s->task = dialogue_task(&s->scene, s->client, &s->credentials);
 }
 
 static void

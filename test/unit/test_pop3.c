@@ -241,7 +241,7 @@ START_TEST(a_login_is_the_same_however_the_answers_are_cut)
 	struct credentials credentials = { METHOD_PLAIN, .user = mem_strdup(logins[_i].user),
 		.pass = mem_strdup(logins[_i].pass) };
 	struct scene scene;
-	struct login_task task = { .facts = &scene.facts, .credentials = &credentials };
+	struct login_task task = dialogue_task(&scene, NULL, &credentials);
 
 	scene_init(&scene, PROTOCOL_POP3, METHOD_PLAIN, capabilities);
 	for (size_t cut = 0; cut <= len; cut++) {
@@ -258,7 +258,7 @@ START_TEST(a_backends_line_is_bounded)
 {
 	struct credentials credentials = { METHOD_PLAIN, .user = mem_strdup("joe"), .pass = mem_strdup("b") };
 	struct scene scene;
-	struct login_task task = { .facts = &scene.facts, .credentials = &credentials };
+	struct login_task task = dialogue_task(&scene, NULL, &credentials);
 	char *sent;
 
 	scene_init(&scene, PROTOCOL_POP3, METHOD_PLAIN, capabilities);

@@ -75,12 +75,12 @@ static const struct {
 START_TEST(a_backend_that_repeats_the_password_is_not_quoted)
 {
 	char pass[16];
-	struct credentials credentials = { .pass = NULL };
+	const struct credentials credentials = { .pass = NULL };
 	struct login_task task = { .facts = &facts, .credentials = &credentials };
 	struct login login = { .task = &task };
 
 	if (lines[_i].pass != NULL)
-		credentials.pass = strcpy(pass, lines[_i].pass);
+		task.means.pass = strcpy(pass, lines[_i].pass);
 	note_upstream(&login, "invalid response", lines[_i].line, strlen(lines[_i].line));
 	ck_assert_str_eq(login.note, lines[_i].note);
 }

@@ -266,7 +266,7 @@ static const struct {
 	{ AUTH, "220 b\r\n250 b\r\n" AUTH_LINE,
 	    "EHLO mx.example\r\n" AUTH_LINE "{broken upstream sent invalid response: \"AUT\"}" },
 	{ AUTH, "220 b\r\n250 b\r\n334 AGpvZSBkb2UAYSBi\r\n",
-	    "EHLO mx.example\r\n" AUTH_LINE "{broken upstream sent invalid response: \"334\"}" },
+	    "EHLO mx.example\r\n" AUTH_LINE "{broken AUTH PLAIN to upstream failed: asked for more than the mechanism has}" },
 };
 
 static struct client *
@@ -293,7 +293,7 @@ START_TEST(a_login_is_the_same_however_the_answers_are_cut)
 	const struct credentials known = { .method = METHOD_PLAIN, .user = user, .pass = pass };
 	const struct credentials unknown = { .method = METHOD_NONE, .mail = mail, .rcpt = rcpt };
 	struct scene scene;
-	struct login_task task = { .facts = &scene.facts, .credentials = logins[_i].how & NONE ? &unknown : &known };
+	struct login_task task = dialogue_task(&scene, NULL, logins[_i].how & NONE ? &unknown : &known);
 	size_t len = strlen(logins[_i].answers);
 	struct client *client;
 
@@ -326,7 +326,7 @@ START_TEST(no_credential_becomes_a_second_command_or_attribute)
 	struct credentials credentials = { .method = METHOD_PLAIN, .user = mem_strdup(injections[_i].user),
 		.pass = mem_strdup(injections[_i].pass) };
 	struct scene scene;
-	struct login_task task = { .facts = &scene.facts, .credentials = &credentials };
+	struct login_task task = dialogue_task(&scene, NULL, &credentials);
 	struct client *client;
 	char *sent;
 
@@ -345,7 +345,7 @@ START_TEST(a_backends_answer_is_bounded)
 	static char user[] = "joe", pass[] = "secret";
 	const struct credentials credentials = { .method = METHOD_PLAIN, .user = user, .pass = pass };
 	struct scene scene;
-	struct login_task task = { .facts = &scene.facts, .credentials = &credentials };
+	struct login_task task = dialogue_task(&scene, NULL, &credentials);
 	struct client *client;
 	char *sent;
 

@@ -335,11 +335,12 @@ START_TEST(a_login_gets_into_tls_the_same_however_the_answers_are_cut)
 	char *answers = mem_printf("%s\1%s", logins[_i].clear, logins[_i].inside);
 	size_t len = strlen(answers);
 	struct scene scene;
-	struct login_task task = { .facts = &scene.facts, .credentials = &credentials, .starttls = true };
+	struct login_task task = dialogue_task(&scene, NULL, &credentials);
 	struct client *client;
 
 	set_scene(&scene, logins[_i].protocol, PLAIN, STARTTLS_OFF);
 	scene.server.xclient = true;
+	task.starttls = true;
 	task.client = client = asking_client(logins[_i].protocol, &scene);
 	for (size_t cut = 0; cut <= len; cut++) {
 		char *outcome = dialogue_login(&task, client->proto, answers, len, cut);
@@ -360,12 +361,13 @@ START_TEST(nothing_counts_as_sent_before_tls)
 		CAPS "starttls OK\r\n", "+OK\r\n+OK\r\n", "220 b\r\n250-b\r\n250-CHUNKING\r\n250 STARTTLS\r\n220 go\r\n",
 	};
 	struct scene scene;
-	struct login_task task = { .facts = &scene.facts, .credentials = &credentials, .starttls = true };
+	struct login_task task = dialogue_task(&scene, NULL, &credentials);
 	struct client *client;
 	struct login *login;
 	struct buf in, out;
 
 	set_scene(&scene, kinds[_i].protocol, PLAIN, STARTTLS_OFF);
+	task.starttls = true;
 	task.client = client = asking_client(kinds[_i].protocol, &scene);
 	login = client->proto->login_new(&task);
 	buf_init(&in, 256);

@@ -9,7 +9,7 @@
 #include "worker/proto/imap_parse.h"
 #include "worker/proto/line.h"
 #include "worker/proto/quote.h"
-#include "worker/proto/sasl.h"
+#include "worker/proto/sasl_client.h"
 
 #define LITERAL_MINUS_MAX 4096  /* RFC 7888 section 5 */
 
@@ -17,12 +17,15 @@
 #define TAG_CAPABILITY "capability"
 #define TAG_STARTTLS "starttls"
 
-enum state { GREETING, CAPABILITY, STARTTLS, TLS, USER, PASS, ANSWER };
+enum state { GREETING, CAPABILITY, STARTTLS, TLS, USER, PASS, ANSWER, AUTHENTICATE };
 
 struct imap_login {
 	struct login login;             /* first */
 	enum state state;
-	bool offers_starttls;
+	bool offers_starttls, login_disabled;
+	bool may_go_first;              /* SASL-IR (RFC 4959): a response may stand behind AUTHENTICATE */
+	unsigned offered;               /* mechanisms, for sasl_client_choose() */
+	struct sasl_client sasl;        /* in AUTHENTICATE */
 	size_t eager_max;               /* literals up to this length need no invitation */
 	size_t literal_left;            /* bytes of a literal in an untagged response that are still to come */
 	bool continued;                 /* the next line goes on with the response before that literal */
@@ -30,7 +33,7 @@ struct imap_login {
 
 typedef enum login_verdict step(struct imap_login *l, const struct line *line, struct buf *out);
 
-static step on_greeting, on_capability, on_starttls, on_unexpected, on_invitation, on_answer;
+static step on_greeting, on_capability, on_starttls, on_unexpected, on_invitation, on_answer, on_challenge;
 
 static const struct {
 	const char *action;
@@ -43,6 +46,7 @@ static const struct {
 	[USER] = { "sending user name to upstream", on_invitation },
 	[PASS] = { "sending password to upstream", on_invitation },
 	[ANSWER] = { "sending LOGIN command to upstream", on_answer },
+	[AUTHENTICATE] = { "sending AUTHENTICATE command to upstream", on_challenge },
 };
 
 static void
@@ -124,9 +128,9 @@ code_lists(const struct line *line, size_t skip, const char *name, const char *w
 static const char *
 text_of(const struct imap_login *l, enum state arg)
 {
-	const struct credentials *c = l->login.task->credentials;
+	const struct login_means *means = &l->login.task->means;
 
-	return arg == USER ? c->user : c->pass;
+	return arg == USER ? means->user : means->pass;
 }
 
 /*
@@ -165,21 +169,58 @@ send_from(struct imap_login *l, enum state arg, int failed, struct buf *out)
 	return LOGIN_BROKEN;
 }
 
-/* They may come from a source that has other ideas of what a name can hold. */
-static bool
-can_be_sent(const struct credentials *c)
+static enum login_verdict
+cannot(struct imap_login *l, enum login_verdict verdict, const char *why)
 {
-	return c->user != NULL && sasl_text_ok(c->user, strlen(c->user), PROTO_USER_MAX, false) &&
-	    c->pass != NULL && sasl_text_ok(c->pass, strlen(c->pass), PROTO_PASS_MAX, true);
+	note_set(l->login.note, "%s", why);
+	return verdict;
 }
 
 static enum login_verdict
+send_response(struct imap_login *l, struct buf *out)
+{
+	const char *why = sasl_client_respond(&l->sasl, out);
+
+	l->login.credentials_sent = true;
+	if (why == NULL && buf_add_text(out, "\r\n") == 0)
+		return LOGIN_MORE;
+	note_set(l->login.note, "AUTHENTICATE %s to upstream failed: %s", sasl_client_name(l->sasl.how),
+	    why != NULL ? why : "response does not fit");
+	return LOGIN_BROKEN;
+}
+
+/* The first response goes along where the backend is known to take it, else it is asked for. */
+static enum login_verdict
+send_authenticate(struct imap_login *l, enum proxy_auth how, struct buf *out)
+{
+	bool first;
+
+	sasl_client_init(&l->sasl, &l->login.task->means, how);
+	first = l->may_go_first && sasl_client_goes_first(&l->sasl, PROTO_PASS_MAX);
+	enter(l, AUTHENTICATE);
+	if (buf_printf(out, "%s AUTHENTICATE %s%s", imap_tag(l->login.task->client), sasl_client_name(how),
+	    first ? " " : "\r\n") == -1)
+		return cannot(l, LOGIN_BROKEN, "too long command for upstream");
+	return first ? send_response(l, out) : LOGIN_MORE;
+}
+
+/* LOGIN is for a password of the user's own; whatever is more needs a mechanism. */
+static enum login_verdict
 send_login(struct imap_login *l, struct buf *out)
 {
-	if (!can_be_sent(l->login.task->credentials)) {
-		note_set(l->login.note, "user name or password is not fit to be sent to upstream");
-		return LOGIN_BROKEN;
-	}
+	const struct login_means *means = &l->login.task->means;
+	bool by_command = means->how == PROXY_AUTH_AUTO && !means->is_token && means->authz == NULL;
+	enum proxy_auth how = by_command ? PROXY_AUTH_AUTO : sasl_client_choose(means, l->offered);
+	const char *why = sasl_client_judge(means, how);
+
+	if (how == PROXY_AUTH_NONE)
+		return cannot(l, LOGIN_UNAVAILABLE, "upstream offers no authentication mechanism that fits");
+	if (why != NULL)
+		return cannot(l, LOGIN_BROKEN, why);
+	if (!by_command)
+		return send_authenticate(l, how, out);
+	if (l->login_disabled)
+		return cannot(l, LOGIN_UNAVAILABLE, "upstream allows no LOGIN on this connection");
 	return send_from(l, USER, buf_printf(out, "%s LOGIN", imap_tag(l->login.task->client)), out);
 }
 
@@ -279,6 +320,50 @@ secure_first(struct imap_login *l, const struct line *line, size_t skip, struct 
 	return send_command(l, TAG_CAPABILITY " CAPABILITY\r\n", CAPABILITY, out);
 }
 
+/* Whoever is told of mechanisms is told of all: a list without any "AUTH=" offers none. */
+static void
+read_mechanisms(struct imap_login *l, const char *p, const char *end)
+{
+	const size_t skip = strlen("AUTH=");
+
+	sasl_client_read_offer(&l->offered, "", 0);
+	for (size_t len; p < end; p += len + 1) {
+		const char *blank = memchr(p, ' ', (size_t)(end - p));
+
+		len = (size_t)((blank != NULL ? blank : end) - p);
+		if (len > skip && strncasecmp(p, "AUTH=", skip) == 0)
+			sasl_client_read_offer(&l->offered, p + skip, len - skip);
+	}
+}
+
+/* What the greeting tells of capabilities, if it does. */
+static void
+read_capabilities(struct imap_login *l, const struct line *line, size_t skip)
+{
+	const char *p = line->text + skip, *end = line->text + line->len;
+
+	if (!code_lists(line, skip, "CAPABILITY", "CAPABILITY"))
+		return;
+	l->login_disabled = code_lists(line, skip, "CAPABILITY", "LOGINDISABLED");
+	l->may_go_first = code_lists(line, skip, "CAPABILITY", "SASL-IR");
+	if (code_lists(line, skip, "CAPABILITY", "LITERAL+"))
+		l->eager_max = SIZE_MAX;
+	else if (code_lists(line, skip, "CAPABILITY", "LITERAL-"))
+		l->eager_max = LITERAL_MINUS_MAX;
+	read_mechanisms(l, p + 1, memchr(p, ']', (size_t)(end - p)));
+}
+
+/* Where nothing is to be said, the backend has to have let us in, and not before TLS that is wanted. */
+static enum login_verdict
+on_preauth(struct imap_login *l, const struct line *line)
+{
+	if (!line_begins(line, "* PREAUTH") || l->login.task->starttls)
+		return cannot(l, LOGIN_BROKEN, "upstream wants a login, but \"proxy_auth\" is \"none\"");
+	if (buf_printf(&l->login.reply, "%s OK logged in\r\n", imap_tag(l->login.task->client)) == -1)
+		return broken(l, "too long response line", line);
+	return LOGIN_DONE;
+}
+
 static enum login_verdict
 on_greeting(struct imap_login *l, const struct line *line, struct buf *out)
 {
@@ -286,18 +371,15 @@ on_greeting(struct imap_login *l, const struct line *line, struct buf *out)
 
 	if (line_begins(line, "* BYE"))
 		return fail(l, LOGIN_UNAVAILABLE, line);
+	if (!line_begins(line, "* OK") && !line_begins(line, "* PREAUTH"))
+		return broken(l, "invalid response", line);
+	if (l->login.task->means.how == PROXY_AUTH_NONE)
+		return on_preauth(l, line);
 	if (!line_begins(line, "* OK"))
 		return broken(l, "invalid response", line);
 	if (l->login.task->starttls)
 		return secure_first(l, line, skip, out);
-	if (code_lists(line, skip, "CAPABILITY", "LOGINDISABLED")) {
-		note_set(l->login.note, "upstream allows no LOGIN on this connection");
-		return LOGIN_UNAVAILABLE;
-	}
-	if (code_lists(line, skip, "CAPABILITY", "LITERAL+"))
-		l->eager_max = SIZE_MAX;
-	else if (code_lists(line, skip, "CAPABILITY", "LITERAL-"))
-		l->eager_max = LITERAL_MINUS_MAX;
+	read_capabilities(l, line, skip);
 	return send_login(l, out);
 }
 
@@ -348,7 +430,8 @@ is_temporary(const struct line *line, size_t skip)
 static enum login_verdict
 on_tagged(struct imap_login *l, const struct line *line, size_t skip)
 {
-	if (says(line, skip, "OK") && l->state == ANSWER)
+	if (says(line, skip, "OK") &&
+	    (l->state == ANSWER || (l->state == AUTHENTICATE && sasl_client_is_done(&l->sasl))))
 		return keep(l, line, LOGIN_DONE);
 	if (says(line, skip, "NO"))
 		return fail(l, is_temporary(line, skip + 3) ? LOGIN_UNAVAILABLE : LOGIN_REFUSED, line);
@@ -382,6 +465,13 @@ on_invitation(struct imap_login *l, const struct line *line, struct buf *out)
 	return send_from(l, l->state + 1, buf_add(out, text, strlen(text)), out);
 }
 
+/* What it asks for is known beforehand; an error challenge is not for the client, whose mechanism may be another. */
+static enum login_verdict
+on_challenge(struct imap_login *l, const struct line *line, struct buf *out)
+{
+	return line_begins(line, "+") ? send_response(l, out) : on_answer(l, line, out);
+}
+
 /* Moves what has come of a literal. There is room: look_for_literal() saw to that. */
 static void
 move_literal(struct imap_login *l, struct buf *in)
@@ -411,20 +501,15 @@ imap_login_input(struct login *login, struct buf *in, struct buf *out)
 	struct imap_login *l = (struct imap_login *)login;
 	size_t max_len = in->limit < login->reply.limit ? in->limit : login->reply.limit;
 	enum login_verdict verdict = LOGIN_MORE;
+	enum line_state state;
 	struct line line;
 
 	while (verdict == LOGIN_MORE) {
 		move_literal(l, in);
-		switch (l->literal_left > 0 ? LINE_MORE : line_next(in, max_len, &line)) {
-		case LINE_MORE:
+		if (l->literal_left > 0 || (state = line_next(in, max_len, &line)) == LINE_MORE)
 			return LOGIN_MORE;
-		case LINE_LONG:
-			return broken(l, "too long response line", &line);
-		case LINE_BAD:
-			return broken(l, "invalid response", &line);
-		case LINE_DONE:
-			break;
-		}
+		if (state != LINE_DONE)
+			return broken(l, login_line_fault(state), &line);
 		verdict = on_line(l, &line, out);
 		buf_take(in, line.taken);
 	}

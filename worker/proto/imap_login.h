@@ -6,8 +6,9 @@
  * the client. User and password go in one write as quoted strings where they can be; else
  * as literals, which cost no round trip either where the greeting lists LITERAL+ or
  * LITERAL- (RFC 7888). Of what a backend says before STARTTLS nothing counts but that it
- * offers it.
- * Built on: line, quote, imap_parse, imap.
+ * offers it. Tokens, a master user and whatever else is not a password of the user's own go
+ * by AUTHENTICATE (section 6.2.2), in one write as well where the greeting lists SASL-IR.
+ * Built on: line, quote, imap_parse, imap, sasl_client.
  */
 #ifndef POSTERN_WORKER_PROTO_IMAP_LOGIN_H
 #define POSTERN_WORKER_PROTO_IMAP_LOGIN_H

@@ -5,6 +5,7 @@ libproto_a_SOURCES = \
 	worker/proto/line.h worker/proto/line.c \
 	worker/proto/quote.h worker/proto/quote.c \
 	worker/proto/sasl.h worker/proto/sasl.c \
+	worker/proto/sasl_client.h worker/proto/sasl_client.c \
 	worker/proto/imap_parse.h worker/proto/imap_parse.c \
 	worker/proto/imap.h worker/proto/imap.c \
 	worker/proto/imap_login.h worker/proto/imap_login.c \

@@ -7,13 +7,16 @@
 #include "common/must.h"
 #include "worker/proto/line.h"
 #include "worker/proto/pop3.h"
-#include "worker/proto/sasl.h"
+#include "worker/proto/sasl_client.h"
 
-enum pop3_login_state { AT_GREETING, AT_STLS, AT_TLS, AT_USER, AT_PASS };
+enum pop3_login_state { AT_GREETING, AT_STLS, AT_TLS, AT_USER, AT_PASS, AT_AUTH };
+
+#define COMMAND_MAX 255 /* bytes of AUTH with its initial response: RFC 5034 section 4 */
 
 struct pop3_login {
 	struct login common;            /* first */
 	enum pop3_login_state state;
+	struct sasl_client sasl;        /* at AT_AUTH */
 };
 
 struct login *
@@ -28,13 +31,6 @@ pop3_login_new(const struct login_task *task)
 	return &l->common;
 }
 
-/* A credential may come from a source that let anything through: here it must be one line. */
-static bool
-can_be_sent(const char *text, size_t max_len)
-{
-	return text != NULL && sasl_text_ok(text, strlen(text), max_len, false);
-}
-
 static enum login_verdict
 say(struct login *login, const char *command, const char *argument, struct buf *out)
 {
@@ -45,19 +41,67 @@ say(struct login *login, const char *command, const char *argument, struct buf *
 }
 
 static enum login_verdict
+send_response(struct pop3_login *l, struct buf *out)
+{
+	const char *why = sasl_client_respond(&l->sasl, out);
+
+	l->common.credentials_sent = true;
+	if (why == NULL && buf_add_text(out, "\r\n") == 0)
+		return LOGIN_MORE;
+	note_set(l->common.note, "AUTH %s to upstream failed: %s", sasl_client_name(l->sasl.how),
+	    why != NULL ? why : "response does not fit");
+	return LOGIN_BROKEN;
+}
+
+/* A response too long for a command waits until it is asked for. */
+static enum login_verdict
+send_auth(struct pop3_login *l, enum proxy_auth how, struct buf *out)
+{
+	const char *name = sasl_client_name(how);
+	bool first;
+
+	sasl_client_init(&l->sasl, &l->common.task->means, how);
+	first = sasl_client_goes_first(&l->sasl, COMMAND_MAX - strlen(name) - strlen("AUTH  \r\n"));
+	l->state = AT_AUTH;
+	l->common.action = "sending AUTH to upstream";
+	if (buf_printf(out, "AUTH %s%s", name, first ? " " : "\r\n") == 0)
+		return first ? send_response(l, out) : LOGIN_MORE;
+	note_set(l->common.note, "too long command for upstream");
+	return LOGIN_BROKEN;
+}
+
+/* The backend asks for nothing: the client's next command is the first that it hears. */
+static enum login_verdict
+let_in(struct pop3_login *l)
+{
+	buf_reset(&l->common.reply);
+	MUST(buf_add_text(&l->common.reply, "+OK logged in\r\n") == 0);
+	return LOGIN_DONE;
+}
+
+/* USER and PASS are for a password of the user's own; whatever is more needs a mechanism. */
+static enum login_verdict
 send_user(struct pop3_login *l, struct buf *out)
 {
-	const struct credentials *c = l->common.task->credentials;
+	const struct login_means *means = &l->common.task->means;
+	bool by_command = means->how == PROXY_AUTH_AUTO && !means->is_token && means->authz == NULL;
+	enum proxy_auth how = by_command ? PROXY_AUTH_AUTO : sasl_client_choose(means, 0);
+	const char *why = sasl_client_judge(means, how);
 
-	if (!can_be_sent(c->user, PROTO_USER_MAX) || !can_be_sent(c->pass, PROTO_PASS_MAX)) {
+	if (means->how == PROXY_AUTH_NONE)
+		return let_in(l);
+	if (why == NULL && by_command && means->pass[0] == '\0')        /* "PASS " is no command */
+		why = "invalid credentials for upstream";
+	if (why != NULL) {
 		buf_reset(&l->common.reply);    /* it is no refusal */
-		note_set(l->common.note, "%s",
-		    c->pass == NULL ? "no password available" : "invalid credentials for upstream");
+		note_set(l->common.note, "%s", why);
 		return LOGIN_REFUSED;
 	}
+	if (!by_command)
+		return send_auth(l, how, out);
 	l->state = AT_USER;
 	l->common.action = "sending user name to upstream";
-	return say(&l->common, "USER", c->user, out);
+	return say(&l->common, "USER", means->user, out);
 }
 
 /* STLS tells whether there is STLS: a look at CAPA before it would only take longer. */
@@ -99,7 +143,17 @@ on_user(struct pop3_login *l, struct buf *out)
 	l->state = AT_PASS;
 	l->common.action = "sending password to upstream";
 	l->common.credentials_sent = true;
-	return say(&l->common, "PASS", l->common.task->credentials->pass, out);
+	return say(&l->common, "PASS", l->common.task->means.pass, out);
+}
+
+static enum login_verdict
+on_auth(struct pop3_login *l, struct buf *out)
+{
+	(void)out;
+	if (sasl_client_is_done(&l->sasl))
+		return LOGIN_DONE;
+	note_set(l->common.note, "upstream ended AUTH %s before it was done", sasl_client_name(l->sasl.how));
+	return LOGIN_BROKEN;
 }
 
 static enum login_verdict
@@ -116,6 +170,7 @@ static enum login_verdict (*const on_ok[])(struct pop3_login *l, struct buf *out
 	[AT_TLS]      = on_unexpected,
 	[AT_USER]     = on_user,
 	[AT_PASS]     = on_pass,
+	[AT_AUTH]     = on_auth,
 };
 
 /* Does -ERR carry a code that speaks of the server, not of the credentials? */
@@ -157,6 +212,8 @@ no_stls(struct pop3_login *l, const struct line *line)
 static enum login_verdict
 judge(struct pop3_login *l, const struct line *line, struct buf *out)
 {
+	if (l->state == AT_AUTH && line_begins(line, "+"))
+		return send_response(l, out);
 	if (is_status(line, "+OK"))
 		return on_ok[l->state](l, out);
 	if (!is_status(line, "-ERR")) {
@@ -172,25 +229,22 @@ enum login_verdict
 pop3_login_input(struct login *login, struct buf *in, struct buf *out)
 {
 	struct pop3_login *l = (struct pop3_login *)login;
+	size_t max_len = login->reply.limit < in->limit ? login->reply.limit : in->limit;
 	enum login_verdict verdict = LOGIN_MORE;
+	enum line_state state;
 	struct line line;
 
 	while (verdict == LOGIN_MORE) {
-		switch (line_next(in, login->reply.limit < in->limit ? login->reply.limit : in->limit, &line)) {
-		case LINE_MORE:
+		if ((state = line_next(in, max_len, &line)) == LINE_MORE)
 			return LOGIN_MORE;
-		case LINE_LONG:
-			note_upstream(login, "too long response line", line.text, line.len);
+		if (state != LINE_DONE) {
+			note_upstream(login, login_line_fault(state), line.text, line.len);
 			return LOGIN_BROKEN;
-		case LINE_BAD:
-			note_upstream(login, "invalid response", line.text, line.len);
-			return LOGIN_BROKEN;
-		case LINE_DONE:
-			buf_reset(&login->reply);
-			MUST(buf_add(&login->reply, line.text, line.taken) == 0);
-			verdict = judge(l, &line, out);
-			buf_take(in, line.taken);
 		}
+		buf_reset(&login->reply);
+		MUST(buf_add(&login->reply, line.text, line.taken) == 0);
+		verdict = judge(l, &line, out);
+		buf_take(in, line.taken);
 	}
 	return verdict == LOGIN_STARTTLS ? login_starttls(login, in) : verdict;
 }

@@ -1,10 +1,11 @@
 /*
- * pop3_login - the login half of POP3: USER and PASS of RFC 1939 section 7
+ * pop3_login - the login half of POP3: USER and PASS of RFC 1939 section 7, AUTH of RFC 5034
  *
  * The backend's greeting does not tell whether it takes two commands at once, so USER
- * waits for its answer. The refusals that RFC 2449 and 3206 mark as no fault of the
+ * waits for its answer; AUTH, which carries tokens, a master user and whatever else is
+ * not a password of the user's own, takes one round trip. The refusals that RFC 2449 and 3206 mark as no fault of the
  * credentials are LOGIN_UNAVAILABLE. STLS (RFC 2595) comes first where TLS is wanted.
- * Built on: line, sasl, proto.h.
+ * Built on: line, sasl_client, proto.h.
  */
 #ifndef POSTERN_WORKER_PROTO_POP3_LOGIN_H
 #define POSTERN_WORKER_PROTO_POP3_LOGIN_H

@@ -7,6 +7,7 @@
 
 #include "common/base64.h"
 #include "common/mem.h"
+#include "worker/proto/line.h"
 
 void
 credentials_reset(struct credentials *c)
@@ -167,7 +168,7 @@ base64_run(const char *text, size_t len)
 bool
 login_repeats_password(const struct login *login, const char *line, size_t len)
 {
-	const char *pass = login->task->credentials->pass;
+	const char *pass = login->task->means.pass;
 
 	if (pass == NULL || *pass == '\0')
 		return false;
@@ -186,6 +187,12 @@ login_excerpt(const struct login *login, char *out, size_t size, const char *lin
 	if (login_repeats_password(login, line, len))
 		return "not shown: it holds the password";
 	return log_text(out, size, line, len);
+}
+
+const char *
+login_line_fault(enum line_state state)
+{
+	return state == LINE_LONG ? "too long response line" : "invalid response";
 }
 
 void

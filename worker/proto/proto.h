@@ -228,6 +228,10 @@ bool login_repeats_password(const struct login *login, const char *line, size_t 
  */
 const char *login_excerpt(const struct login *login, char *out, size_t size, const char *line, size_t len);
 
+/* What is wrong with a line that line_next() does not take: "too long response line", "invalid response". */
+enum line_state;
+const char *login_line_fault(enum line_state state);
+
 /* Composes `upstream sent EVENT: "excerpt of the line"`, or `upstream refused STARTTLS: "excerpt"`. */
 void note_upstream(struct login *login, const char *event, const char *line, size_t len);
 void note_no_starttls(struct login *login, const char *line, size_t len);

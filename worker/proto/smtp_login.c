@@ -3,11 +3,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/base64.h"
 #include "common/mem.h"
 #include "common/must.h"
 #include "worker/proto/quote.h"
 #include "worker/proto/sasl.h"
+#include "worker/proto/sasl_client.h"
 #include "worker/proto/smtp.h"
 #include "worker/proto/smtp_words.h"
 
@@ -23,7 +23,11 @@ struct smtp_login {
 	enum smtp_login_state state;
 	struct smtp_reply answer;       /* the one that is coming */
 	bool may_chunk, offers_starttls;
+	unsigned offered;               /* mechanisms, for sasl_client_choose() */
+	struct sasl_client sasl;        /* at AT_AUTH */
 };
+
+#define COMMAND_MAX 512         /* bytes of AUTH with its initial response: RFC 4954 section 4 */
 
 static const char *const actions[] = {
 	[AT_GREETING]    = "connecting to upstream",
@@ -103,34 +107,47 @@ can_be_sent(const char *text, size_t max_len)
 	return text != NULL && sasl_text_ok(text, strlen(text), max_len, false);
 }
 
-/* NUL, user, NUL, password in base64: RFC 4616. */
-static int
-add_plain(struct buf *out, const char *user, const char *pass)
+/* Does the user log in at the backend, or is it enough that XCLIENT says who it is? */
+static bool
+authenticates(const struct smtp_login *l)
 {
-	size_t user_len = strlen(user), pass_len = strlen(pass), len = user_len + pass_len + 2;
-	char *plain = mem_alloc(len), *room = buf_room(out, BASE64_ENCODED(len));
+	enum proxy_auth how = l->common.task->means.how;
 
-	memcpy(plain + 1, user, user_len);
-	memcpy(plain + 1 + user_len + 1, pass, pass_len);
-	if (room != NULL)
-		buf_added(out, base64_encode(room, plain, len));
-	mem_wipe(plain, len);
-	mem_free(plain);
-	return room == NULL ? -1 : 0;
+	return !is_anonymous(l) && how != PROXY_AUTH_NONE && (server(l)->proxy_smtp_auth || how != PROXY_AUTH_AUTO);
 }
 
 static enum login_verdict
+send_response(struct smtp_login *l, struct buf *out)
+{
+	const char *why = sasl_client_respond(&l->sasl, out);
+
+	l->common.credentials_sent = true;
+	if (why == NULL)
+		return sent(l, buf_add_text(out, "\r\n"), AT_AUTH);
+	note_set(l->common.note, "AUTH %s to upstream failed: %s", sasl_client_name(l->sasl.how), why);
+	return LOGIN_BROKEN;
+}
+
+/* A backend that offers nothing is taken for one that has it all, as nginx does. A response too long for a command waits. */
+static enum login_verdict
 send_auth(struct smtp_login *l, struct buf *out)
 {
-	const struct credentials *c = l->common.task->credentials;
+	enum proxy_auth how = sasl_client_choose(&l->common.task->means, l->offered);
+	const char *name = sasl_client_name(how), *why = sasl_client_judge(&l->common.task->means, how);
+	bool first;
+	int failed;
 
-	if (c->pass == NULL)
-		return refuse(l, "no password available");
-	if (!can_be_sent(c->user, PROTO_USER_MAX) || !can_be_sent(c->pass, PROTO_PASS_MAX))
-		return refuse(l, "invalid credentials for upstream");
-	l->common.credentials_sent = true;
-	return sent(l, buf_add_text(out, "AUTH PLAIN ") | add_plain(out, c->user, c->pass) | buf_add_text(out, "\r\n"),
-	    AT_AUTH);
+	if (how == PROXY_AUTH_NONE) {
+		note_set(l->common.note, "upstream offers no authentication mechanism that fits");
+		buf_reset(&l->common.reply);
+		return LOGIN_UNAVAILABLE;
+	}
+	if (why != NULL)
+		return refuse(l, why);
+	sasl_client_init(&l->sasl, &l->common.task->means, how);
+	first = sasl_client_goes_first(&l->sasl, COMMAND_MAX - strlen(name) - strlen("AUTH  \r\n"));
+	failed = buf_printf(out, "AUTH %s%s", name, first ? " " : "\r\n");
+	return first && failed == 0 ? send_response(l, out) : sent(l, failed, AT_AUTH);
 }
 
 static enum login_verdict
@@ -145,7 +162,7 @@ introduce(struct smtp_login *l, struct buf *out)
 {
 	if (is_anonymous(l))
 		return send_line(l, l->common.task->credentials->mail, AT_MAIL, out);
-	if (server(l)->proxy_smtp_auth)
+	if (authenticates(l))
 		return send_auth(l, out);
 	return LOGIN_DONE;
 }
@@ -199,8 +216,9 @@ static enum login_verdict
 on_ehlo(struct smtp_login *l, struct buf *out)
 {
 	const struct facts *facts = l->common.task->facts;
-	const char *user = l->common.task->credentials->user;
-	bool with_login = !is_anonymous(l) && !server(l)->proxy_smtp_auth;
+	const struct login_means *means = &l->common.task->means;
+	const char *user = means->authz != NULL ? means->authz : means->user;
+	bool with_login = !is_anonymous(l) && !authenticates(l);
 	int failed;
 
 	if (!server(l)->xclient)
@@ -240,6 +258,16 @@ on_done(struct smtp_login *l, struct buf *out)
 	return LOGIN_DONE;
 }
 
+static enum login_verdict
+on_auth(struct smtp_login *l, struct buf *out)
+{
+	(void)out;
+	if (sasl_client_is_done(&l->sasl))
+		return LOGIN_DONE;
+	note_set(l->common.note, "upstream ended AUTH %s before it was done", sasl_client_name(l->sasl.how));
+	return LOGIN_BROKEN;
+}
+
 static const struct {
 	unsigned expected;
 	enum login_verdict (*run)(struct smtp_login *l, struct buf *out);
@@ -251,7 +279,7 @@ static const struct {
 	[AT_EHLO]        = { 250, on_ehlo },
 	[AT_XCLIENT]     = { 220, on_xclient },
 	[AT_CLIENT_HELO] = { 250, introduce },
-	[AT_AUTH]        = { 235, on_done },
+	[AT_AUTH]        = { 235, on_auth },
 	[AT_MAIL]        = { 250, on_mail },
 	[AT_RCPT]        = { 250, on_done },
 };
@@ -282,6 +310,8 @@ on_answer(struct smtp_login *l, const struct line *line, struct buf *out)
 		return steps[l->state].run(l, out);
 	if (l->state == AT_RCPT)
 		return LOGIN_DONE;
+	if (l->state == AT_AUTH && code == 334)
+		return send_response(l, out);
 	if (code < 400)
 		return broken(l, "invalid response", line);
 	if (l->state == AT_STARTTLS) {
@@ -290,6 +320,16 @@ on_answer(struct smtp_login *l, const struct line *line, struct buf *out)
 		return LOGIN_UNAVAILABLE;
 	}
 	return blames_client(l, code) ? LOGIN_REFUSED : LOGIN_UNAVAILABLE;
+}
+
+/* Old servers write AUTH=, some write both. */
+static void
+look_at_mechanisms(struct smtp_login *l, const struct line *offer)
+{
+	const size_t skip = strlen("AUTH ");
+
+	if (line_begins(offer, "AUTH") || (offer->len >= skip && strncasecmp(offer->text, "AUTH=", skip) == 0))
+		sasl_client_read_offer(&l->offered, offer->text + skip, offer->len > skip ? offer->len - skip : 0);
 }
 
 /* Of what the backend offers. Its answer to a HELO offers nothing. */
@@ -303,9 +343,11 @@ look_at_offer(struct smtp_login *l, const struct line *line, bool first)
 		return;
 	if (first) {
 		l->may_chunk = l->offers_starttls = false;
+		l->offered = 0;
 	} else if (line->len > skip) {
 		l->may_chunk |= line_begins(&rest, "CHUNKING");
 		l->offers_starttls |= line_begins(&rest, "STARTTLS");
+		look_at_mechanisms(l, &rest);
 	}
 }
 
@@ -331,19 +373,14 @@ smtp_login_input(struct login *login, struct buf *in, struct buf *out)
 	struct smtp_login *l = (struct smtp_login *)login;
 	size_t buffer = server(l)->proxy_buffer;
 	enum login_verdict verdict = LOGIN_MORE;
+	enum line_state state;
 	struct line line;
 
 	while (verdict == LOGIN_MORE) {
-		switch (line_next(in, buffer < in->limit ? buffer : in->limit, &line)) {
-		case LINE_MORE:
+		if ((state = line_next(in, buffer < in->limit ? buffer : in->limit, &line)) == LINE_MORE)
 			return LOGIN_MORE;
-		case LINE_LONG:
-			return broken(l, "too long response line", &line);
-		case LINE_BAD:
-			return broken(l, "invalid response", &line);
-		case LINE_DONE:
-			break;
-		}
+		if (state != LINE_DONE)
+			return broken(l, login_line_fault(state), &line);
 		verdict = take_line(l, &line, out);
 		buf_take(in, line.taken);
 	}
@@ -358,5 +395,6 @@ smtp_login_secured(struct login *login, struct buf *out)
 
 	MUST(l->state == AT_TLS);
 	l->may_chunk = l->offers_starttls = false;
+	l->offered = 0;
 	return say_hello(l, out);
 }

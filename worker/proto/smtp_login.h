@@ -2,10 +2,10 @@
  * smtp_login - the login half of SMTP: EHLO, XCLIENT, AUTH, or a first recipient
  *
  * Who the client is goes to the backend as the server is configured: by XCLIENT
- * (Postfix's), by AUTH PLAIN (RFC 4954), by both, or not at all; without authentication
- * MAIL and RCPT are said again. Where TLS is wanted STARTTLS (RFC 3207) comes before all
- * of that. Nothing else that the backend offers is looked at but CHUNKING, for the gate.
- * Built on: base64, line, quote, sasl, smtp, smtp_words.
+ * (Postfix's), by AUTH (RFC 4954) with a mechanism that it offers, by both, or not at all;
+ * without authentication MAIL and RCPT are said again. Where TLS is wanted STARTTLS (RFC
+ * 3207) comes before all of that. CHUNKING is looked for, too: for the gate.
+ * Built on: line, quote, sasl, sasl_client, smtp, smtp_words.
  */
 #ifndef POSTERN_WORKER_PROTO_SMTP_LOGIN_H
 #define POSTERN_WORKER_PROTO_SMTP_LOGIN_H
