@@ -8,6 +8,7 @@
 #include "worker/aim.h"
 #include "worker/entry.h"
 #include "worker/gate.h"
+#include "worker/means.h"
 #include "worker/relay.h"
 #include "worker/session.h"
 
@@ -340,14 +341,6 @@ begin_login(struct session *s)
 
 	session_enter(s, &phase_login);
 	set_timer(s, 1);
-	e->task = (struct login_task){
-		.facts = &e->facts,
-		.client = e->client,
-		.starttls = e->ssl == PROXY_SSL_STARTTLS,
-		.credentials = &e->client->credentials,
-		.means = { .method = e->client->credentials.method, .user = e->client->credentials.user,
-		    .pass = e->client->credentials.pass },
-	};
 	e->login = session_proto(s)->login_new(&e->task);
 	run(s);
 }
@@ -509,6 +502,31 @@ choose_ssl(struct session *s, const struct auth_answer *answer)
 	return true;
 }
 
+/* How to log in, once it is known where. False: there is no way. */
+static bool
+choose_means(struct session *s, const struct auth_answer *answer)
+{
+	const struct server *server = session_server(s);
+	struct entry *e = s->entry;
+
+	e->task = (struct login_task){
+		.facts = &e->facts,
+		.client = e->client,
+		.starttls = e->ssl == PROXY_SSL_STARTTLS,
+		.credentials = &e->client->credentials,
+		.means = means_choose(server, &e->client->credentials, answer),
+	};
+	if (means_lack(server, &e->task.means)) {
+		session_log(s, LOG_ERROR, "no password available");
+		return false;
+	}
+	if (e->task.means.how == PROXY_AUTH_EXTERNAL && e->ssl == PROXY_SSL_OFF) {
+		session_log(s, LOG_ERROR, "\"proxy_auth external\" needs TLS to the upstream");
+		return false;
+	}
+	return true;
+}
+
 void
 handover_begin(struct session *s, const struct auth_answer *answer)
 {
@@ -533,7 +551,7 @@ handover_begin(struct session *s, const struct auth_answer *answer)
 		give_up(s);
 		return;
 	}
-	if (!choose_ssl(s, answer)) {
+	if (!choose_ssl(s, answer) || !choose_means(s, answer)) {
 		give_up(s);
 		return;
 	}

@@ -18,6 +18,7 @@ libworker_a_SOURCES = \
 	worker/inquiry.h worker/inquiry.c \
 	worker/handover.h worker/handover.c \
 	worker/aim.h worker/aim.c \
+	worker/means.h worker/means.c \
 	worker/relay.h worker/relay.c \
 	worker/farewell.h worker/farewell.c \
 	worker/handshake.h worker/handshake.c \

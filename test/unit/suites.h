@@ -86,6 +86,7 @@
 #define UNIT_WORKER(SUITE) \
 	SUITE(seat) \
 	SUITE(epitaph) \
+	SUITE(means) \
 	SUITE(sni) \
 	SUITE(upstream)
 
