@@ -182,7 +182,10 @@ give_up(const char *step, int error)
 	_exit(EXIT_FAILURE);
 }
 
-/* Only its own end of the channel and the mailbox come from the master; both are to be waited at. */
+/*
+ * Only its own end of the channel and the mailbox come from the master; both are to be
+ * waited at, and no program that a PAM module runs gets them.
+ */
 static void
 take_inheritance(const struct helper_kind *kind)
 {
@@ -193,7 +196,8 @@ take_inheritance(const struct helper_kind *kind)
 		int flags = fcntl(sockets[i], F_GETFL);
 
 		if (fstat(sockets[i], &st) == -1 || !S_ISSOCK(st.st_mode) ||
-		    fcntl(sockets[i], F_SETFL, flags & ~O_NONBLOCK) == -1) {
+		    fcntl(sockets[i], F_SETFL, flags & ~O_NONBLOCK) == -1 ||
+		    fcntl(sockets[i], F_SETFD, FD_CLOEXEC) == -1) {
 			fprintf(stderr, "%s: runs only under postern, which starts it for %s\n", kind->program, kind->name);
 			exit(EXIT_FAILURE);
 		}
