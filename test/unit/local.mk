@@ -28,6 +28,13 @@ test_unit_helper_SOURCES = $(UNIT_MAIN) \
 	test/unit/test_codec.c test/unit/test_secret.c test/unit/test_passwdfile.c test/unit/test_helper_log.c
 test_unit_helper_LDADD = libhelper.a libcommon.a $(CHECK_LIBS) $(CRYPT_LIBS) $(OPENSSL_LIBS)
 
+if HAVE_PAM
+UNIT_TESTS += test/unit/pam
+endif
+test_unit_pam_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_PAM
+test_unit_pam_SOURCES = $(UNIT_MAIN) test/unit/test_pamtalk.c test/unit/test_pamverdict.c
+test_unit_pam_LDADD = libhelper.a libcommon.a $(CHECK_LIBS)
+
 test_unit_proto_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_PROTO
 test_unit_proto_SOURCES = $(UNIT_MAIN) test/unit/dialogue.h test/unit/dialogue.c \
 	test/unit/test_proto.c test/unit/test_line.c test/unit/test_quote.c test/unit/test_sasl.c test/unit/test_sasl_client.c \

@@ -38,6 +38,10 @@
 	SUITE(passwdfile) \
 	SUITE(helper_log)
 
+#define UNIT_PAM(SUITE) \
+	SUITE(pamtalk) \
+	SUITE(pamverdict)
+
 #define UNIT_PROTO(SUITE) \
 	SUITE(proto) \
 	SUITE(line) \

@@ -13,3 +13,12 @@ libhelper_a_SOURCES = \
 pkglibexec_PROGRAMS += postern-auth-file
 postern_auth_file_SOURCES = worker/helper/helper_file.c
 postern_auth_file_LDADD = libhelper.a libcommon.a $(CRYPT_LIBS) $(OPENSSL_LIBS)
+
+if HAVE_PAM
+libhelper_a_SOURCES += \
+	worker/helper/pamtalk.h worker/helper/pamtalk.c \
+	worker/helper/pamverdict.h worker/helper/pamverdict.c
+pkglibexec_PROGRAMS += postern-auth-pam
+postern_auth_pam_SOURCES = worker/helper/helper_pam.c
+postern_auth_pam_LDADD = libhelper.a libcommon.a $(PAM_LIBS)
+endif
