@@ -49,6 +49,10 @@ FUZZ_TARGETS += test/fuzz/fuzz_imap_login
 test_fuzz_fuzz_imap_login_SOURCES = test/fuzz/fuzz_imap_login.c $(FUZZ_DIALOGUE) $(FUZZ_MAIN)
 test_fuzz_fuzz_imap_login_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
 
+FUZZ_TARGETS += test/fuzz/fuzz_sasl_client
+test_fuzz_fuzz_sasl_client_SOURCES = test/fuzz/fuzz_sasl_client.c $(FUZZ_DIALOGUE) $(FUZZ_MAIN)
+test_fuzz_fuzz_sasl_client_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
+
 FUZZ_TARGETS += test/fuzz/fuzz_pop3
 test_fuzz_fuzz_pop3_SOURCES = test/fuzz/fuzz_pop3.c $(FUZZ_DIALOGUE) $(FUZZ_MAIN)
 test_fuzz_fuzz_pop3_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)

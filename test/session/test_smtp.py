@@ -358,7 +358,7 @@ FAILURES = [
     (AUTH, [b"220 hi", b"250 a", b"454 4.7.0 later"], INTERNAL, 'upstream sent invalid response: "454 4.7.0 later" while'),
     (AUTH, [b"220 hi", b"250 a", b"504 5.5.4 no PLAIN"], INTERNAL, 'upstream sent invalid response: "504 5.5.4 no PLAIN"'),
     (AUTH, [b"220 hi", b"250 a", Wire.close], INTERNAL, "upstream prematurely closed connection while sending AUTH"),
-    (AUTH, [b"220 hi", b"250 a", b"334 more"], INTERNAL, 'upstream sent invalid response: "334"'),
+    (AUTH, [b"220 hi", b"250 a", b"334 more"], INTERNAL, 'AUTH PLAIN to upstream failed: asked for more than the mechanism has'),
     (AUTH + "proxy_pass_error_message on;", [b"220 hi", b"250 a", b"535-5.7.8 backend\r\n535 5.7.8 says no"],
      b"535 5.7.8 backend", 'client login failed: "535-5.7.8 backend"'),
     (AUTH + "proxy_pass_error_message on;", [b"220 hi", b"250 a", b"535 5.7.8 not " + SECRET], NO,
