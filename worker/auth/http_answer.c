@@ -134,15 +134,18 @@ judge_backend(const struct http_answer *answer, const struct server *server, str
 	return ANSWER_FINAL;
 }
 
-/* The client's own secret was a digest of one challenge, or none at all: no backend takes that. */
+/* The client's own secret was a digest of one challenge, or none at all: no backend takes that. Or is there another way in? */
 static bool
 needs_password(const struct auth_question *question)
 {
 	const struct server *server = question->server;
 	unsigned digests = METHOD_APOP | METHOD_CRAM_MD5 | METHOD_EXTERNAL;
 
-	return (question->credentials->method & digests) != 0 &&
-	    (server->protocol != PROTOCOL_SMTP || server->proxy_smtp_auth);
+	if ((question->credentials->method & digests) == 0 || server->master_user != NULL)
+		return false;
+	if (server->proxy_auth == PROXY_AUTH_EXTERNAL || server->proxy_auth == PROXY_AUTH_NONE)
+		return false;
+	return server->protocol != PROTOCOL_SMTP || server->proxy_smtp_auth;
 }
 
 /* TLS towards that backend; without a word about it, as configured. */
