@@ -16,6 +16,7 @@ libcommon_a_SOURCES += common/ipc.h common/ipc.c
 libcommon_a_SOURCES += common/sock.h common/sock.c
 libcommon_a_SOURCES += common/log.h common/log.c
 libcommon_a_SOURCES += common/conf.h common/conf.c
+libcommon_a_SOURCES += common/token.h common/token.c
 libcommon_a_SOURCES += common/sandbox.h common/sandbox.c
 libcommon_a_SOURCES += common/proc.h common/proc.c
 libcommon_a_SOURCES += common/memfd.h common/memfd.c common/board.h common/board.c

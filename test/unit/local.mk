@@ -13,7 +13,7 @@ test_unit_common_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_COMMON
 test_unit_common_SOURCES = $(UNIT_MAIN) \
 	test/unit/test_mem.c test/unit/test_arena.c test/unit/test_buf.c test/unit/test_num.c \
 	test/unit/test_base64.c test/unit/test_addr.c test/unit/test_addrset.c test/unit/test_log.c
-test_unit_common_SOURCES += test/unit/test_conf.c
+test_unit_common_SOURCES += test/unit/test_conf.c test/unit/test_token.c
 test_unit_common_SOURCES += \
 	test/unit/child.h test/unit/child.c test/unit/test_sandbox.c test/unit/test_proc.c \
 	test/unit/test_memfd.c test/unit/test_board.c test/unit/test_wheel.c \
@@ -21,7 +21,7 @@ test_unit_common_SOURCES += \
 test_unit_common_SOURCES += test/unit/certbox.h test/unit/certbox.c test/unit/tlsscene.h test/unit/tlsscene.c \
 	test/unit/test_tlscert.c test/unit/test_tlsticket.c test/unit/test_tlscache.c \
 	test/unit/test_tlsctx.c test/unit/test_tlspool.c
-test_unit_common_LDADD = libcommon.a $(CHECK_LIBS) $(OPENSSL_LIBS)
+test_unit_common_LDADD = libcommon.a $(CHECK_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)
 
 test_unit_helper_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_HELPER
 test_unit_helper_SOURCES = $(UNIT_MAIN) \

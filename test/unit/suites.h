@@ -26,6 +26,7 @@
 	SUITE(addrset) \
 	SUITE(log) \
 	SUITE(conf) \
+	SUITE(token) \
 	SUITE(tlscert) \
 	SUITE(tlsticket) \
 	SUITE(tlscache) \
