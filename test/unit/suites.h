@@ -64,6 +64,7 @@
 	SUITE(tlsio) \
 	SUITE(hosts) \
 	SUITE(resolver) \
+	SUITE(balance) \
 	SUITE(http_client)
 
 #define UNIT_AUTH(SUITE) \

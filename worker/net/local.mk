@@ -7,5 +7,6 @@ libnet_a_SOURCES = \
 	worker/net/tlspeer.h worker/net/tlspeer.c \
 	worker/net/hosts.h worker/net/hosts.c \
 	worker/net/resolver.h worker/net/resolver.c \
+	worker/net/balance.h worker/net/balance.c \
 	worker/net/http_client.h worker/net/http_client.c \
 	worker/net/http_link.h worker/net/http_link.c
