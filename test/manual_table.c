@@ -79,6 +79,7 @@ judge_users(const char *path)
 	why = passwdfile_new(&table, text, fread(text, 1, FILE_MAX, file), &line);
 	fclose(file);
 	passwdfile_free(&table);
+	mem_free(text);
 	if (why != NULL)
 		printf("%s in line %u\n", why, line);
 	return why == NULL ? EXIT_SUCCESS : EXIT_FAILURE;

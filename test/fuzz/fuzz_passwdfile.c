@@ -26,8 +26,8 @@ ask(const struct passwdfile *table, const char *name)
 	struct helper_reply reply;
 
 	passwdfile_answer(table, &request, &reply);
-	MUST(reply.outcome == HELPER_REFUSED && reply.reason != NULL && reply.text == NULL);
-	MUST(name[0] == '?' || strcmp(reply.reason, "unknown user") != 0);
+	MUST(reply.outcome == HELPER_REFUSED || (reply.outcome == HELPER_UNKNOWN && name[0] == '?'));
+	MUST(reply.reason != NULL && reply.text == NULL);
 	helper_reply_reset(&reply);
 }
 
@@ -39,7 +39,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct passwdfile *table;
 	size_t lines = 1;
 	unsigned line;
-	const char *why = passwdfile_new(&table, mem_dup(data, size), size, &line);
+	const char *why = passwdfile_new(&table, (const char *)data, size, &line);
 
 	for (size_t i = 0; i < size; i++)
 		lines += data[i] == '\n';

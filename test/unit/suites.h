@@ -37,6 +37,7 @@
 	SUITE(codec) \
 	SUITE(secret) \
 	SUITE(passwdfile) \
+	SUITE(filetext) \
 	SUITE(helper_log)
 
 #define UNIT_PAM(SUITE) \

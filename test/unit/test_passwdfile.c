@@ -37,7 +37,7 @@ table_of(const char *text)
 {
 	struct passwdfile *table;
 	unsigned line;
-	const char *why = passwdfile_new(&table, mem_strdup(text), strlen(text), &line);
+	const char *why = passwdfile_new(&table, text, strlen(text), &line);
 
 	ck_assert_msg(why == NULL, "line %u: %s", line, why);
 	return table;
@@ -47,7 +47,8 @@ static struct helper_request
 login(const char *user, const char *pass)
 {
 	struct helper_request request = {
-		.method = METHOD_PLAIN, .protocol = PROTOCOL_IMAP, .user = user, .secret = pass, .server_name = "mx",
+		.method = METHOD_PLAIN, .protocol = PROTOCOL_IMAP, .is_last = true,
+		.user = user, .secret = pass, .server_name = "mx",
 	};
 
 	ck_assert_int_eq(addr_parse(&request.client, "192.0.2.7", 9), 0);
@@ -64,7 +65,9 @@ ask(const char *text, const struct helper_request *request, struct helper_reply 
 
 	passwdfile_answer(table, request, &reply);
 	passwdfile_free(&table);
-	ck_assert(reply.outcome == HELPER_ACCEPTED ? reply.reason == NULL : reply.outcome == HELPER_REFUSED);
+	ck_assert((reply.outcome == HELPER_ACCEPTED) == (reply.reason == NULL));
+	ck_assert_int_ne(reply.outcome, HELPER_UNAVAILABLE);
+	ck_assert((reply.outcome == HELPER_UNKNOWN) == (reply.reason != NULL && strcmp(reply.reason, "unknown user") == 0));
 	snprintf(reason, sizeof(reason), "%s", reply.reason != NULL ? reply.reason : "");
 	if (out != NULL)
 		*out = reply;
@@ -324,6 +327,42 @@ START_TEST(whoever_is_refused_has_cost_the_costliest_hash)
 }
 END_TEST
 
+START_TEST(an_unknown_user_whom_another_source_may_know_costs_nothing)
+{
+	struct helper_request request = login("nobody", "Geheim 1");
+
+	request.is_last = false;
+	ck_assert_str_eq(ask("costly:" COSTLY "\n", &request, NULL), "unknown user");
+	ck_assert_uint_eq(hashed, 0);
+	request.user = "costly";
+	request.secret = "wrong";
+	ck_assert_str_eq(ask("costly:" COSTLY "\n", &request, NULL), "wrong password");
+	ck_assert_uint_eq(hashed, 1);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	bool can_challenge;
+} challenged[] = {
+	{ "", true },
+	{ "locked:!{PLAIN}x\nstarred:*\n", true },
+	{ "plain:{PLAIN}x\n", true },
+	{ "plain:{PLAIN}x\nhash:" CHEAP "\n", true },
+	{ "hash:" CHEAP "\n", false },
+	{ "hash:{SHA}1ykxWx6qUDosAdXZ7LHE9/yCVAA=\nlocked:!{PLAIN}x\n", false },
+};
+
+START_TEST(nothing_but_hashes_answers_no_challenge)
+{
+	struct passwdfile *table = table_of(challenged[_i].text);
+	unsigned wanted = METHODS_PASSWORD | (challenged[_i].can_challenge ? METHODS_CHALLENGE : 0);
+
+	ck_assert_uint_eq(passwdfile_methods(table), wanted);
+	passwdfile_free(&table);
+}
+END_TEST
+
 START_TEST(a_password_that_is_too_long_costs_nothing)
 {
 	char *pass = mem_alloc(SECRET_MAX + 2);
@@ -371,7 +410,7 @@ START_TEST(a_bad_line_refuses_the_file_and_is_named)
 {
 	struct passwdfile *table;
 	unsigned line;
-	const char *why = passwdfile_new(&table, mem_strdup(bad[_i].text), strlen(bad[_i].text), &line);
+	const char *why = passwdfile_new(&table, bad[_i].text, strlen(bad[_i].text), &line);
 
 	ck_assert_msg(why != NULL, "%s was taken", bad[_i].text);
 	ck_assert_str_eq(why, bad[_i].why);
@@ -385,7 +424,7 @@ START_TEST(a_nul_in_the_file_is_a_bad_line)
 	struct passwdfile *table;
 	unsigned line;
 
-	ck_assert_str_eq(passwdfile_new(&table, mem_dup("a:*\nb\0c:*\n", 10), 10, &line), "control character in line");
+	ck_assert_str_eq(passwdfile_new(&table, "a:*\nb\0c:*\n", 10, &line), "control character in line");
 	ck_assert_uint_eq(line, 2);
 }
 END_TEST
@@ -396,13 +435,15 @@ START_TEST(a_file_cut_anywhere_is_read_within_its_bounds)
 		struct helper_request request = login("last", "one");
 		struct helper_reply reply;
 		struct passwdfile *table;
+		char *text = mem_dup(file, len);        /* so that a step too far is noticed */
 		unsigned line;
 
-		if (passwdfile_new(&table, mem_dup(file, len), len, &line) != NULL)
-			continue;
-		passwdfile_answer(table, &request, &reply);
-		helper_reply_reset(&reply);
-		passwdfile_free(&table);
+		if (passwdfile_new(&table, text, len, &line) == NULL) {
+			passwdfile_answer(table, &request, &reply);
+			helper_reply_reset(&reply);
+			passwdfile_free(&table);
+		}
+		mem_free(text);
 	}
 }
 END_TEST
@@ -416,17 +457,32 @@ START_TEST(an_empty_file_has_no_users)
 }
 END_TEST
 
-START_TEST(every_one_of_many_users_is_found)
+/* Lines that were read; the linker puts this before the real one. */
+static unsigned parsed;
+
+const char *__wrap_passwdline_parse(struct passwdline *line, const char *text, size_t len);
+const char *__real_passwdline_parse(struct passwdline *line, const char *text, size_t len);
+
+const char *
+__wrap_passwdline_parse(struct passwdline *line, const char *text, size_t len)
 {
-	enum { USERS = 20000, LINE = 24 };
+	parsed++;
+	return __real_passwdline_parse(line, text, len);
+}
+
+START_TEST(a_million_users_are_found_by_reading_a_line_each)
+{
+	enum { USERS = 1000000, LINE = 24, STEP = 37 };
 	char *text = mem_alloc(USERS * LINE + 1);
 	struct passwdfile *table;
+	unsigned asked = 0;
 
 	for (unsigned i = 0; i < USERS; i++)
 		snprintf(text + i * LINE, LINE + 1, "user%07u:{PLAIN}%04u\n", i, i % 10000);
 	table = table_of(text);
 	ck_assert_uint_eq(passwdfile_count(table), USERS);
-	for (unsigned i = 0; i < USERS; i++) {
+	parsed = 0;
+	for (unsigned i = 0; i < USERS; i += STEP, asked++) {
 		char user[16], pass[16];
 		struct helper_request request = login(user, pass);
 		struct helper_reply reply;
@@ -436,7 +492,12 @@ START_TEST(every_one_of_many_users_is_found)
 		passwdfile_answer(table, &request, &reply);
 		ck_assert_int_eq(reply.outcome, HELPER_ACCEPTED);
 		helper_reply_reset(&reply);
+		request.user = pass;
+		passwdfile_answer(table, &request, &reply);
+		ck_assert_int_eq(reply.outcome, HELPER_UNKNOWN);
+		helper_reply_reset(&reply);
 	}
+	ck_assert_uint_le(parsed, asked + asked / 100);
 	passwdfile_free(&table);
 	mem_free(text);
 }
@@ -448,7 +509,7 @@ passwdfile_suite(void)
 	Suite *suite = suite_create("passwdfile");
 	TCase *tcase = tcase_create("passwdfile");
 
-	tcase_set_timeout(tcase, 60);
+	tcase_set_timeout(tcase, 120);
 	tcase_add_checked_fixture(tcase, reset_count, NULL);
 	tcase_add_loop_test(tcase, who_knows_the_password_is_let_in_and_nobody_else, 0, UNIT_COUNT(logins));
 	tcase_add_loop_test(tcase, keys_say_what_tls_the_backend_gets, 0, UNIT_COUNT(ssls));
@@ -458,12 +519,14 @@ passwdfile_suite(void)
 	tcase_add_test(tcase, challenges_need_a_plain_secret_and_reveal_it_for_the_backend);
 	tcase_add_test(tcase, what_no_password_proves_is_refused);
 	tcase_add_loop_test(tcase, whoever_is_refused_has_cost_the_costliest_hash, 0, UNIT_COUNT(costs));
+	tcase_add_test(tcase, an_unknown_user_whom_another_source_may_know_costs_nothing);
+	tcase_add_loop_test(tcase, nothing_but_hashes_answers_no_challenge, 0, UNIT_COUNT(challenged));
 	tcase_add_test(tcase, a_password_that_is_too_long_costs_nothing);
 	tcase_add_loop_test(tcase, a_bad_line_refuses_the_file_and_is_named, 0, UNIT_COUNT(bad));
 	tcase_add_test(tcase, a_nul_in_the_file_is_a_bad_line);
 	tcase_add_test(tcase, a_file_cut_anywhere_is_read_within_its_bounds);
 	tcase_add_test(tcase, an_empty_file_has_no_users);
-	tcase_add_test(tcase, every_one_of_many_users_is_found);
+	tcase_add_test(tcase, a_million_users_are_found_by_reading_a_line_each);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

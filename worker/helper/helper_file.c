@@ -2,87 +2,73 @@
  * postern-auth-file - the helper of auth_file: a password file in memory
  */
 #include <errno.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "worker/helper/filetext.h"
 #include "worker/helper/helper.h"
 #include "worker/helper/passwdfile.h"
 #include "worker/helper/secret.h"
 
-/* The whole file as it is now; if it grows meanwhile, it will be fed again. NULL with errno. */
-static char *
-read_file(int fd, size_t *len)
+struct loaded {
+	struct filetext text;
+	struct passwdfile *table;       /* owned; over the text */
+};
+
+static void
+unload(void **loadedp)
 {
-	struct stat st;
-	size_t size;
-	char *text;
+	struct loaded *loaded = *loadedp;
 
-	if (fstat(fd, &st) == -1)
-		return NULL;
-	size = (size_t)st.st_size;
-	if (st.st_size < 0 || size > PASSWDFILE_MAX) {
-		errno = EFBIG;
-		return NULL;
-	}
-	text = mem_alloc(size);
-	for (*len = 0; *len < size;) {
-		ssize_t got = pread(fd, text + *len, size - *len, (off_t)*len);
+	passwdfile_free(&loaded->table);
+	filetext_reset(&loaded->text);
+	mem_free(loaded);
+	*loadedp = NULL;
+}
 
-		if (got == -1) {
-			mem_wipe(text, *len);
-			mem_free(text);
-			return NULL;
-		}
-		if (got == 0)
-			break;
-		*len += (size_t)got;
-	}
-	return text;
+/* Returns NULL or, the caller's to free, what is wrong. */
+static char *
+read_table(struct loaded *loaded, const struct helper_source *source)
+{
+	const char *wrong;
+	unsigned line;
+
+	if (filetext_read(&loaded->text, source->fd, PASSWDFILE_MAX) == -1)
+		return mem_printf("read() \"%s\" failed %s", source->label, log_errno(errno));
+	wrong = passwdfile_new(&loaded->table, loaded->text.bytes, loaded->text.len, &line);
+	return wrong == NULL ? NULL : mem_printf("%s in %s:%u", wrong, source->label, line);
 }
 
 static void *
 load(const struct helper_source *source, char **why)
 {
-	const char *label = source->label;
-	struct passwdfile *table;
-	const char *wrong;
-	unsigned line;
-	size_t len;
-	char *text = read_file(source->fd, &len);
+	struct loaded *fresh = mem_alloc(sizeof(*fresh));
+	void *loaded = fresh;
 
-	if (text == NULL) {
-		*why = mem_printf("read() \"%s\" failed %s", label, log_errno(errno));
+	if ((*why = read_table(fresh, source)) != NULL) {
+		unload(&loaded);
 		return NULL;
 	}
-	if ((wrong = passwdfile_new(&table, text, len, &line)) != NULL) {
-		*why = mem_printf("%s in %s:%u", wrong, label, line);
-		return NULL;
-	}
-	log_say(LOG_INFO, "auth_file \"%s\" read, %zu users", label, passwdfile_count(table));
-	return table;
+	log_say(LOG_INFO, "auth_file \"%s\" read, %zu users", source->label, passwdfile_count(fresh->table));
+	return fresh;
 }
 
-static void
-unload(void **loadedp)
+static unsigned
+methods(const void *loaded)
 {
-	struct passwdfile *table = *loadedp;
-
-	passwdfile_free(&table);
-	*loadedp = NULL;
+	return passwdfile_methods(((const struct loaded *)loaded)->table);
 }
 
 static void
 answer(void *loaded, const struct helper_request *request, struct helper_reply *reply)
 {
-	passwdfile_answer(loaded, request, reply);
+	passwdfile_answer(((struct loaded *)loaded)->table, request, reply);
 }
 
 static const struct helper_kind auth_file = {
 	.name = "auth_file", .program = "postern-auth-file",
 	.wants_file = true, .sandbox = SANDBOX_CLOSED,
-	.prepare = secret_prepare, .load = load, .unload = unload, .answer = answer,
+	.prepare = secret_prepare, .load = load, .unload = unload, .methods = methods, .answer = answer,
 };
 
 int

@@ -7,6 +7,7 @@ libhelper_a_SOURCES = \
 	worker/helper/secret.h worker/helper/secret.c \
 	worker/helper/passwdline.h worker/helper/passwdline.c \
 	worker/helper/passwdfile.h worker/helper/passwdfile.c \
+	worker/helper/filetext.h worker/helper/filetext.c \
 	worker/helper/helper_log.h worker/helper/helper_log.c \
 	worker/helper/helper.h worker/helper/helper.c
 

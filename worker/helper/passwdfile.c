@@ -14,11 +14,11 @@ struct slot {
 };
 
 struct passwdfile {
-	char *text;             /* owned, secret */
+	const char *text;       /* borrowed */
 	size_t len;
 	struct slot *slots;     /* owned */
 	unsigned bits;          /* 2^bits slots */
-	size_t count;
+	size_t count, plain, hashed;    /* users; of them those with a password as it is, and those with a hash */
 	uint64_t seed;          /* so that nobody can choose names that collide */
 	struct secret costliest;        /* in the text: who is refused pays for this */
 };
@@ -86,6 +86,8 @@ add(struct passwdfile *table, size_t at, size_t len)
 		return "user is there twice";
 	*slot = (struct slot){ tag, (uint32_t)at + 1 };
 	table->count++;
+	table->plain += secret_is_plain(&line.secret);
+	table->hashed += line.secret.scheme != NULL && !secret_is_plain(&line.secret);
 	if (secret_cost(&line.secret) > secret_cost(&table->costliest))
 		table->costliest = line.secret;
 	return NULL;
@@ -124,7 +126,7 @@ index_lines(struct passwdfile *table, unsigned *number)
 }
 
 const char *
-passwdfile_new(struct passwdfile **tablep, char *text, size_t len, unsigned *line)
+passwdfile_new(struct passwdfile **tablep, const char *text, size_t len, unsigned *line)
 {
 	struct passwdfile *table = mem_alloc(sizeof(*table));
 	const char *why;
@@ -154,8 +156,6 @@ passwdfile_free(struct passwdfile **tablep)
 
 	if (table == NULL)
 		return;
-	mem_wipe(table->text, table->len);
-	mem_free(table->text);
 	mem_free(table->slots);
 	mem_free(table);
 	*tablep = NULL;
@@ -165,6 +165,14 @@ size_t
 passwdfile_count(const struct passwdfile *table)
 {
 	return table->count;
+}
+
+unsigned
+passwdfile_methods(const struct passwdfile *table)
+{
+	bool none_could = table->hashed > 0 && table->plain == 0;
+
+	return none_could ? METHODS_PASSWORD : METHODS_PASSWORD | METHODS_CHALLENGE;
 }
 
 /* Who gets a no, for whatever reason, has paid for the costliest hash. */
@@ -218,8 +226,6 @@ judge_user(const struct passwdfile *table, const struct passwdline *line, const 
 {
 	bool proven = proves(table, &line->secret, request);
 
-	if (line->user.text == NULL)
-		return "unknown user";
 	if (line->secret.scheme == NULL)
 		return "the user is locked";
 	if (!secret_is_plain(&line->secret) && needs_plain(request))
@@ -233,14 +239,24 @@ judge_user(const struct passwdfile *table, const struct passwdline *line, const 
 	return NULL;
 }
 
-static void
+static bool
 find(const struct passwdfile *table, const char *name, struct passwdline *line)
 {
 	uint32_t tag;
 
-	*line = (struct passwdline){ .user = { NULL, 0 } };
-	if (seek(table, name, strlen(name), line, &tag)->place == 0)
-		*line = (struct passwdline){ .user = { NULL, 0 } };     /* seek() may have looked at others */
+	return seek(table, name, strlen(name), line, &tag)->place != 0;
+}
+
+/* Another source may know the user; where there is none, it must not show that we do not. */
+static void
+pass_on(const struct passwdfile *table, const struct helper_request *request, struct helper_reply *reply)
+{
+	const struct secret nothing = { .scheme = NULL };
+
+	if (request->is_last)
+		proves(table, &nothing, request);
+	reply->outcome = HELPER_UNKNOWN;
+	reply->reason = mem_strdup("unknown user");
 }
 
 /* The user is who it claims to be. */
@@ -268,10 +284,12 @@ passwdfile_answer(const struct passwdfile *table, const struct helper_request *r
 	const char *why = judge_request(request);
 
 	*reply = (struct helper_reply){ .outcome = HELPER_REFUSED };
-	if (why == NULL) {
-		find(table, request->user, &line);
-		why = judge_user(table, &line, request);
+	if (why == NULL && !find(table, request->user, &line)) {
+		pass_on(table, request, reply);
+		return;
 	}
+	if (why == NULL)
+		why = judge_user(table, &line, request);
 	if (why == NULL)
 		admit(&line, request, reply);
 	else
