@@ -14,11 +14,8 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "common/memfd.h"
 #include "common/must.h"
-
-#ifndef F_SEAL_FUTURE_WRITE             /* Linux 5.1 */
-#define F_SEAL_FUTURE_WRITE 0x0010
-#endif
 
 #define OWN_KEYS 2
 #define WORDS 10                        /* of 64 bits: a key */
@@ -60,30 +57,15 @@ make(void)
 
 /* ---- our own ---- */
 
-static void *
-map(int fd, int protection)
-{
-	void *at = mmap(NULL, RING_BYTES, protection, MAP_SHARED, fd, 0);
-
-	if (at == MAP_FAILED)
-		must_die("no memory for the keys of session tickets");
-	madvise(at, RING_BYTES, MADV_DONTDUMP);
-	return at;
-}
-
-/* Once it is sealed against writing, no mapping made later can ever be made writable. Older kernels have no such seal. */
 static void
 map_ring(struct tlsticket *t)
 {
-	int fd = memfd_create("postern-tickets", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	void *writable;
 
-	if (fd == -1 || ftruncate(fd, RING_BYTES) == -1)
+	t->ring = memfd_views("postern-tickets", RING_BYTES, &writable);
+	if (t->ring == NULL)
 		must_die("no memory for the keys of session tickets");
-	t->writable = map(fd, PROT_READ | PROT_WRITE);
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == -1)
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-	t->ring = map(fd, PROT_READ);
-	close(fd);
+	t->writable = writable;
 }
 
 void
