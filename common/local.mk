@@ -18,7 +18,7 @@ libcommon_a_SOURCES += common/log.h common/log.c
 libcommon_a_SOURCES += common/conf.h common/conf.c
 libcommon_a_SOURCES += common/token.h common/token.c
 libcommon_a_SOURCES += common/sandbox.h common/sandbox.c
-libcommon_a_SOURCES += common/proc.h common/proc.c
+libcommon_a_SOURCES += common/proc.h common/proc.c common/capability.h common/capability.c
 libcommon_a_SOURCES += common/memfd.h common/memfd.c common/board.h common/board.c
 libcommon_a_SOURCES += common/siphash.h common/siphash.c \
 	common/zone.h common/zone_parts.h common/zone.c common/zone_lock.c common/zone_hold.c

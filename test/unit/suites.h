@@ -10,6 +10,7 @@
 	SUITE(mem) \
 	SUITE(sandbox) \
 	SUITE(proc) \
+	SUITE(capability) \
 	SUITE(memfd) \
 	SUITE(board) \
 	SUITE(siphash) \
