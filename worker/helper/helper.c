@@ -26,6 +26,7 @@
 #include "worker/helper/helper_log.h"
 
 #define SETTING_MAX 65536       /* bytes of a setting's text */
+#define GRACE_MS 1000           /* behind a request's deadline, before a process that hangs is killed */
 
 struct helper {
 	const struct helper_kind *kind;
@@ -33,6 +34,8 @@ struct helper {
 	pthread_mutex_t lock;           /* of `loaded` */
 	void *loaded;                   /* owned; the kind's; NULL until the first file */
 	uint64_t epoch;                 /* the number of its file */
+	bool has_file;                  /* the master will feed one */
+	timer_t watchdog;               /* of a kind that may hang */
 };
 
 /* What the master said, in a memfd. Returns *len bytes and a NUL, the caller's; NULL if it cannot be read. */
@@ -102,12 +105,19 @@ helper_setting(const char *settings, const char *name)
 }
 
 static void
-tell_master(uint32_t kind, int64_t value)
+tell_master(uint32_t kind, uint32_t index, int64_t value)
 {
-	const struct ipc_message message = { .kind = kind, .value = value };
+	const struct ipc_message message = { .kind = kind, .index = index, .value = value };
 
 	/* If the master cannot be told, it is dead, and the channel says so next. */
 	ipc_send(IPC_HELPER_CHANNEL, &message, -1);
+}
+
+/* What can be answered from it; 0: whatever the configuration says. */
+static unsigned
+methods_of(const struct helper *h, const void *loaded)
+{
+	return h->kind->methods == NULL ? 0 : h->kind->methods(loaded);
 }
 
 /*
@@ -120,6 +130,7 @@ feed(struct helper *h, int fd, int64_t number)
 	const struct helper_source source = { .label = h->label, .settings = h->settings, .fd = fd };
 	char *why = NULL;
 	void *fresh = h->kind->load(&source, &why), *old;
+	unsigned methods = fresh == NULL ? 0 : methods_of(h, fresh);
 
 	if (fd != -1)
 		close(fd);
@@ -137,7 +148,7 @@ feed(struct helper *h, int fd, int64_t number)
 	pthread_mutex_unlock(&h->lock);
 	if (old != NULL) {      /* the first one is what READY is about */
 		h->kind->unload(&old);
-		tell_master(IPC_FED, number);
+		tell_master(IPC_FED, methods, number);
 	}
 	return 0;
 }
@@ -163,6 +174,8 @@ hear(struct helper *h)
 	} else if (fd != -1) {
 		close(fd);
 	}
+	if (message.kind == IPC_START)
+		h->has_file = h->kind->wants_file || message.value != 0;
 	return message.kind;
 }
 
@@ -178,7 +191,7 @@ static _Noreturn void
 give_up(const char *step, int error)
 {
 	log_say(LOG_EMERG, "%s failed %s", step, log_errno(error));
-	tell_master(IPC_FAILED, error);
+	tell_master(IPC_FAILED, 0, error);
 	_exit(EXIT_FAILURE);
 }
 
@@ -238,28 +251,56 @@ settle_in(struct helper *h)
 static _Noreturn void
 fail_to_start(void)
 {
-	tell_master(IPC_FAILED, EINVAL);
+	tell_master(IPC_FAILED, 0, EINVAL);
 	_exit(EXIT_FAILURE);
+}
+
+/*
+ * Foreign code can be stuck where no signal handler would help it. Its process ends then:
+ * the asker sees the end of its socket, and the master fills the place again.
+ */
+static void
+raise_watchdog(struct helper *h)
+{
+	struct sigevent kill = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
+
+	if (h->kind->may_hang && timer_create(CLOCK_MONOTONIC, &kill, &h->watchdog) == -1)
+		give_up("timer_create()", errno);
+}
+
+/* Lets the watchdog bite at a time of CLOCK_MONOTONIC; 0: never. */
+static void
+set_watchdog(struct helper *h, uint64_t at_ms)
+{
+	const struct itimerspec when = {
+		.it_value = { .tv_sec = (time_t)(at_ms / 1000), .tv_nsec = (long)(at_ms % 1000) * 1000000 },
+	};
+
+	if (h->kind->may_hang)
+		MUST(timer_settime(h->watchdog, TIMER_ABSTIME, &when, NULL) == 0);
 }
 
 static void
 start(struct helper *h)
 {
 	pthread_t thread;
+	unsigned methods;
 	uint32_t kind;
 	int error;
 
 	while (hear(h) != IPC_START)
 		continue;
 	settle_in(h);
-	if (!h->kind->wants_file && feed(h, -1, 0) == -1)
+	if (!h->has_file && feed(h, -1, 0) == -1)
 		fail_to_start();
 	while (h->loaded == NULL)
 		if ((kind = hear(h)) == IPC_FAILED)
 			fail_to_start();
+	raise_watchdog(h);
+	methods = methods_of(h, h->loaded);     /* the other thread may load another one */
 	if ((error = pthread_create(&thread, NULL, listen_to_master, h)) != 0)
 		give_up("pthread_create()", error);
-	tell_master(IPC_READY, 0);
+	tell_master(IPC_READY, 0, methods);
 }
 
 static bool
@@ -295,6 +336,13 @@ send_reply(int asker, const struct helper_reply *reply)
 	mem_wipe(packet, (size_t)len);
 }
 
+/* The sum may not come round to a time that has passed. */
+static uint64_t
+bites_at(const struct helper_request *request)
+{
+	return request->deadline_ms > UINT64_MAX - GRACE_MS ? UINT64_MAX : request->deadline_ms + GRACE_MS;
+}
+
 static void
 serve(struct helper *h, const char *packet, size_t len, int asker)
 {
@@ -307,10 +355,12 @@ serve(struct helper *h, const char *packet, size_t len, int asker)
 	}
 	if (is_late(&request) || has_gone(asker))
 		return;
+	set_watchdog(h, bites_at(&request));
 	pthread_mutex_lock(&h->lock);
 	h->kind->answer(h->loaded, &request, &reply);
 	reply.epoch = h->epoch;
 	pthread_mutex_unlock(&h->lock);
+	set_watchdog(h, 0);
 	send_reply(asker, &reply);
 	helper_reply_reset(&reply);
 }

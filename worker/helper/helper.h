@@ -23,14 +23,14 @@ struct helper_request;
 struct helper_source {
 	const char *label;
 	const char *settings;           /* "name=value" lines (conf_source.settings); "" */
-	int fd;                         /* a file that the master has opened: read it by pread(2), siblings have it too; -1: there is none */
+	int fd;                         /* the master's frozen copy of a file: memfd_view(), or pread(2); -1: there is none */
 };
 
 /* What a helper program is made of. */
 struct helper_kind {
 	const char *name;               /* "auth_file": the directive that asks for it */
 	const char *program;            /* "postern-auth-file" */
-	bool wants_file;                /* READY needs a file to have been read */
+	bool wants_file;                /* it never does without one; others are fed where the configuration names one */
 	enum sandbox_level sandbox;     /* what it may still do when it serves */
 	bool may_hang;                  /* foreign code runs in `answer`: a process that is still in it a second after the request's deadline kills itself */
 	/* Loads what libraries load at first use, while files can still be opened. */
