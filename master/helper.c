@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -9,25 +11,31 @@
 #include <unistd.h>
 
 #include "common/arena.h"
+#include "common/capability.h"
 #include "common/conf.h"
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/proc.h"
+#include "master/conf_say.h"
 #include "master/logfile.h"
 #include "master/spawn.h"
 
 #define LOG_TO_STDERR_INDEX 0xffffffu
 
-/* The program of each kind of source, and how ps(1) shows it before the label. NULL: it needs none. */
+/* The program of each kind of source, how ps(1) shows it before the label, and where it is to be had. NULL: it needs none. */
 static const struct {
 	const char *program, *title;
-} programs[] = {
-	[SOURCE_FILE] = { "postern-auth-file", "postern: auth_file" },
-	[SOURCE_MYSQL] = { "postern-auth-mysql", "postern: auth_mysql" },
-	[SOURCE_PAM] = { "postern-auth-pam", "postern: auth_pam" },
-	[SOURCE_JWT] = { "postern-auth-jwt", "postern: auth_jwt" },
-	[SOURCE_PASSTHROUGH] = { NULL, NULL },
+	const char *package, *option;   /* of those that not every build and installation has */
+} programs[SOURCE_KINDS] = {
+	[SOURCE_FILE] = { "postern-auth-file", "postern: auth_file", NULL, NULL },
+	[SOURCE_MYSQL] = { "postern-auth-mysql", "postern: auth_mysql", "postern-mysql", "--with-mysql=yes" },
+	[SOURCE_PAM] = { "postern-auth-pam", "postern: auth_pam", "postern-pam", "--with-pam=yes" },
+	[SOURCE_JWT] = { "postern-auth-jwt", "postern: auth_jwt", NULL, NULL },
 };
+
+/* What is left to a helper that stays root. */
+#define KEPT_BY_ROOT (CAPABILITY(CAP_DAC_READ_SEARCH) | CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) | \
+    CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_AUDIT_WRITE))
 
 bool
 helper_is_needed(const struct conf_source *source)
@@ -83,8 +91,8 @@ static void
 make_key(struct helper_plan *plan, const struct conf_source *source, const struct stat *program)
 {
 	struct arena *arena = plan->arena;
-	char *key = arena_printf(arena, "%d %u %s\n%s\n%s\n%llu %llu %lld.%ld %lld\n%s %u %u\n", source->kind,
-	    source->helpers, source->key, source->label, source->path != NULL ? source->path : "",
+	char *key = arena_printf(arena, "%d %u %s\n%s\n%s\n%s\n%llu %llu %lld.%ld %lld\n%s %u %u\n", source->kind,
+	    source->helpers, source->key, source->label, source->path != NULL ? source->path : "", plan->settings,
 	    (unsigned long long)program->st_dev, (unsigned long long)program->st_ino,
 	    (long long)program->st_mtim.tv_sec, program->st_mtim.tv_nsec, (long long)program->st_size,
 	    plan->user, plan->uid, plan->gid);
@@ -103,16 +111,53 @@ make_key(struct helper_plan *plan, const struct conf_source *source, const struc
 	plan->key = key;
 }
 
+static void
+say_missing(const struct conf_source *source, const char *path, int error)
+{
+	const char *package = programs[source->kind].package, *directive = conf_source_directive(source->kind);
+
+	if (error == ENOENT && package != NULL)
+		conf_say(LOG_EMERG, &source->place, "\"%s\" needs the program \"%s\", which is not there: install %s, or "
+		    "build with %s", directive, path, package, programs[source->kind].option);
+	else
+		conf_say(LOG_EMERG, &source->place, "\"%s\" needs a program, but open() \"%s\" failed %s", directive, path,
+		    log_errno(error));
+}
+
 static int
-open_program(struct helper_plan *plan, const char *folder, struct stat *st)
+open_program(struct helper_plan *plan, const struct conf_source *source, const char *folder, struct stat *st)
 {
 	const char *path = arena_printf(plan->arena, "%s/%s", folder, plan->program);
 
 	plan->executable = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (plan->executable != -1 && fstat(plan->executable, st) == 0)
 		return 0;
-	log_say(LOG_EMERG, "open() \"%s\" failed %s", path, log_errno(errno));
+	say_missing(source, path, errno);
 	return -1;
+}
+
+/* Whose account the source asks for, where that can be had. */
+static int
+choose_account(struct helper_plan *plan, const struct conf_source *source)
+{
+	const struct passwd *account;
+
+	if (source->account == NULL)
+		return 0;
+	if (geteuid() != 0) {
+		conf_say(LOG_WARN, &source->place, "\"%s\" sees no more than its user may, since the master process does not "
+		    "run with super-user privileges", conf_source_directive(source->kind));
+		return 0;
+	}
+	if ((account = getpwnam(source->account)) == NULL) {
+		conf_say(LOG_EMERG, &source->place, "getpwnam(\"%s\") failed for \"%s\"", source->account,
+		    conf_source_directive(source->kind));
+		return -1;
+	}
+	plan->user = arena_strdup(plan->arena, source->account);
+	plan->uid = account->pw_uid;
+	plan->gid = account->pw_gid;
+	return 0;
 }
 
 struct helper_plan *
@@ -125,6 +170,8 @@ helper_plan_new(const struct conf *conf, const struct conf_source *source)
 	*plan = (struct helper_plan){
 		.arena = arena,
 		.label = arena_strdup(arena, source->label),
+		.settings = arena_strdup(arena, source->settings != NULL ? source->settings : ""),
+		.has_file = source->path != NULL,
 		.program = programs[source->kind].program,
 		.title = arena_strdup(arena, programs[source->kind].title),
 		.executable = -1,
@@ -135,7 +182,7 @@ helper_plan_new(const struct conf *conf, const struct conf_source *source)
 		.uid = conf->uid,
 		.gid = conf->gid,
 	};
-	if (open_program(plan, conf->helper_path, &st) == -1) {
+	if (open_program(plan, source, conf->helper_path, &st) == -1 || choose_account(plan, source) == -1) {
 		helper_plan_free(&plan);
 		return NULL;
 	}
@@ -198,6 +245,18 @@ take_stderr(const struct helper_plan *plan)
 		dup2(fd, STDERR_FILENO);
 }
 
+/* Becomes the plan's user; one that is root loses what the stacks of PAM have no use for. */
+static void
+change_user(const struct helper_plan *plan)
+{
+	if (geteuid() != 0)
+		return;
+	if (proc_become(plan->user, plan->uid, plan->gid) == -1)
+		give_up(plan, "giving up root");
+	if (plan->uid == 0 && capability_keep(KEPT_BY_ROOT) == -1)
+		give_up(plan, "giving up capabilities");
+}
+
 _Noreturn void
 helper_become(const struct helper_plan *plan, int channel)
 {
@@ -211,8 +270,7 @@ helper_become(const struct helper_plan *plan, int channel)
 		give_up(plan, "dup2()");
 	take_stderr(plan);
 	proc_default_signals();
-	if (geteuid() == 0 && proc_become(plan->user, plan->uid, plan->gid) == -1)
-		give_up(plan, "giving up root");
+	change_user(plan);
 	proc_close_others(IPC_HELPER_MAILBOX + 1, &program, 1);
 	fexecve(program, argv, plan->environment);
 	give_up(plan, "fexecve()");
@@ -251,6 +309,12 @@ tell(struct place *place, enum ipc_kind kind, unsigned index, int64_t value, int
 }
 
 static int
+tell_text(struct place *place, enum ipc_setting setting, const char *text)
+{
+	return tell(place, IPC_SETTING, setting, 0, text_fd(text, strlen(text)));
+}
+
+static int
 tell_log(struct place *place, unsigned index, const struct helper_log *log)
 {
 	int fd;
@@ -283,9 +347,9 @@ helper_leave_terminal(const struct helper_plan *plan, struct place *place)
 int
 helper_instruct(const struct helper_plan *plan, struct place *place)
 {
-	const struct ipc_message start = { .kind = IPC_START }, file = { .kind = IPC_FEED };
+	const struct ipc_message start = { .kind = IPC_START, .value = plan->has_file }, file = { .kind = IPC_FEED };
 
-	if (tell(place, IPC_SETTING, IPC_SET_LABEL, 0, text_fd(plan->label, strlen(plan->label))) == -1)
+	if (tell_text(place, IPC_SET_LABEL, plan->label) == -1 || tell_text(place, IPC_SET_SOURCE, plan->settings) == -1)
 		return -1;
 	for (unsigned i = 0; i < plan->log_count; i++)
 		if (tell_log(place, i, &plan->logs[i]) == -1)

@@ -5,7 +5,15 @@
  * open file, account, environment, log, what they are told on their channel, and the
  * mailbox they answer. It copies what it needs, for it outlives the configuration that
  * it came from. Two plans with equal keys make the same helpers.
- * Built on: conf, spawn, ipc, logfile, proc.
+ *
+ * Helpers run as the workers' user, or as the one that their source names. Root (auth_pam,
+ * unless it is told otherwise) means uid 0 with few capabilities: reading what others may
+ * not (shadow, the stacks' own files), becoming the user for modules that act as it,
+ * owning the files that modules keep per user, and telling the audit log. Writing where
+ * root has no permission, the network, the kernel, other processes: none of that is left,
+ * and programs that modules run do not get it back. A master that is not root makes
+ * helpers as what it is itself.
+ * Built on: conf, spawn, ipc, logfile, proc, capability.
  */
 #ifndef POSTERN_MASTER_HELPER_H
 #define POSTERN_MASTER_HELPER_H
@@ -31,6 +39,8 @@ struct helper_plan {
 	struct arena *arena;            /* owned: all that is pointed to */
 	const char *key;
 	char *label;                    /* the source's */
+	const char *settings;           /* the source's, "" if it has none */
+	bool has_file;                  /* it is fed one */
 	const char *program;            /* its file's name */
 	char *title;                    /* in ps(1), before the label */
 	int executable;                 /* owned */
@@ -38,7 +48,7 @@ struct helper_plan {
 	int file;                       /* owned: the source's file as helpers have read it; -1: it has none */
 	int fresh;                      /* owned: as it is now, while none of them has yet; -1: it is `file` */
 	int64_t fresh_number;           /* counts them, so that an answer tells of which it is */
-	const char *user;               /* whose groups it has, where we are root */
+	const char *user;               /* whose account and groups it has, where we are root */
 	uid_t uid;
 	gid_t gid;
 	char **environment;
