@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -88,12 +89,27 @@ take_request(struct guest *guest, size_t len)
 	play(guest, &server->steps[step]);
 }
 
+/* The length of the first request, body included; 0 if its end is not there. */
+static size_t
+request_len(const struct buf *in)
+{
+	static const char field[] = "Content-Length: ";
+	const char *head = buf_head(in), *end = memmem(head, in->len, "\r\n\r\n", 4), *found;
+	size_t len;
+
+	if (end == NULL)
+		return 0;
+	len = (size_t)(end + 4 - head);
+	if ((found = memmem(head, len, field, strlen(field))) != NULL)
+		len += strtoul(found + strlen(field), NULL, 10);
+	return len <= in->len ? len : 0;
+}
+
 /* False when it has left. */
 static bool
 hear(struct guest *guest)
 {
 	ssize_t len = conn_recv(&guest->conn, buf_room(&guest->in, 4096), 4096);
-	char *end;
 
 	if (len == -1 && errno == EAGAIN)
 		return true;
@@ -102,11 +118,10 @@ hear(struct guest *guest)
 		return false;
 	}
 	buf_added(&guest->in, (size_t)len);
-	end = memmem(buf_head(&guest->in), guest->in.len, "\r\n\r\n", 4);
-	if (end == NULL)
+	if (request_len(&guest->in) == 0)
 		return true;
 	/* What it plays may end with the guest's leave. */
-	take_request(guest, (size_t)(end + 4 - buf_head(&guest->in)));
+	take_request(guest, request_len(&guest->in));
 	return false;
 }
 

@@ -1,7 +1,7 @@
 /*
  * scripted - a server in the test's own loop that answers as it was told
  *
- * It takes each request up to its blank line and plays the next step of its script; the
+ * It takes each request, with its body if that has a length, and plays the next step of its script; the
  * last step is played again and again. Whatever its client does, it says what it heard.
  */
 #ifndef POSTERN_TEST_UNIT_SCRIPTED_H

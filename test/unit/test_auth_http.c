@@ -103,6 +103,7 @@ open_auth(const struct endpoint *at)
 	endpoint_copy(name.found, at);
 	source = (struct conf_source){
 		.kind = SOURCE_HTTP, .label = "localhost/auth", .servers = webs,
+		.keepalive = 32, .keepalive_requests = 1000, .keepalive_timeout = 60000,
 	};
 	conf = (struct conf){ .sources = sources, .source_count = 1 };
 	auth = auth_new(&conf, loop, NULL, 1);

@@ -20,6 +20,7 @@ static struct conf_name name;
 static struct http_client *client;
 static struct conf_tls server_tls, client_tls;
 static const struct conf_tls *tls;      /* of the calls; NULL: http */
+static struct http_keep keep;
 
 /* One call and what became of it. */
 struct asked {
@@ -28,7 +29,7 @@ struct asked {
 	unsigned ended;
 	enum http_outcome outcome;
 	unsigned status;
-	char headers[256], reason[256];
+	char headers[256], reason[256], body[256];
 	struct asked *then;     /* asked from within on_end */
 };
 
@@ -50,6 +51,10 @@ on_end(void *ctx, const struct http_result *result)
 	asked->outcome = result->outcome;
 	asked->status = result->head->status;
 	snprintf(asked->reason, sizeof(asked->reason), "%s", result->reason != NULL ? result->reason : "");
+	if (result->outcome == HTTP_BODY_GARBLED)
+		snprintf(asked->reason, sizeof(asked->reason), "%s", result->head->reason);
+	if (result->body != NULL)
+		snprintf(asked->body, sizeof(asked->body), "%.*s", (int)result->body->len, buf_head(result->body));
 	ck_assert_ptr_null(asked->call.link);
 	if (asked->then != NULL)
 		http_client_start(client, &asked->then->call);
@@ -107,13 +112,14 @@ serve(const struct scripted_step *steps, int count)
 	server = scripted_new(loop, steps, (size_t)count);
 	name = (struct conf_name){ .text = "x", .found = mem_alloc(sizeof(struct endpoint)), .found_count = 1 };
 	endpoint_copy(name.found, scripted_at(server));
-	client = http_client_new(&name, loop, NULL);
+	client = http_client_new(&name, &keep, loop, NULL);
 }
 
 static void
 setup(void)
 {
 	loop = loop_new(64);
+	keep = (struct http_keep){ .connections = 32, .requests = 1000, .idle_ms = 60000 };
 }
 
 static void
@@ -362,22 +368,194 @@ START_TEST(a_kept_connection_is_closed_in_the_end)
 }
 END_TEST
 
-START_TEST(no_more_connections_are_kept_than_32)
+START_TEST(no_more_connections_are_kept_than_it_may)
 {
 	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+	static const unsigned most[] = { 0, 1, 32, 40 };
 	struct asked asked[40];
 
+	keep.connections = most[_i];
 	serve(STEPS(steps));
 	for (int i = 0; i < UNIT_COUNT(asked); i++)
 		start(&asked[i]);
 	for (int i = 0; i < UNIT_COUNT(asked); i++)
 		finish(&asked[i]);
 	ck_assert_uint_eq(scripted_connections(server), 40);
-	ck_assert_uint_eq(http_client_idle(client), 32);
+	ck_assert_uint_eq(http_client_idle(client), most[_i]);
 	http_client_shed(client);
 	ck_assert_uint_eq(http_client_idle(client), 0);
 	settle();
 	ck_assert_uint_eq(scripted_open(server), 0);
+}
+END_TEST
+
+START_TEST(a_connection_serves_no_more_requests_than_it_may)
+{
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+
+	keep.requests = (unsigned)_i + 1;
+	serve(STEPS(steps));
+	for (int i = 0; i < 6; i++)
+		ck_assert_int_eq(ask(), HTTP_ANSWERED);
+	ck_assert_uint_eq(scripted_connections(server), 6 / keep.requests);
+	settle();
+	ck_assert_uint_eq(scripted_open(server), 0);
+}
+END_TEST
+
+#define HEAD "HTTP/1.1 200 OK\r\n"
+
+static const struct {
+	struct scripted_step step;
+	bool kept;
+} bodies[] = {
+	{ { .reply = HEAD "Content-Length: 5\r\n\r\nhello" }, true },
+	{ { .reply = HEAD "Content-Length: 5\r\nConnection: close\r\n\r\nhello" }, false },
+	{ { .reply = HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n" }, true },
+	{ { .reply = HEAD "\r\nhello", .close = true }, false },
+	{ { .reply = "HTTP/1.0 200 OK\r\n\r\nhello", .close = true }, false },
+};
+
+static void
+ask_for_body(struct asked *asked, size_t max)
+{
+	prepare(asked);
+	asked->call.body_max = max;
+	http_client_start(client, &asked->call);
+	finish(asked);
+}
+
+START_TEST(a_body_that_is_wanted_comes_with_the_answer)
+{
+	struct scripted_step step = bodies[_i].step;
+	struct asked asked;
+
+	serve(&step, 1);
+	for (step.cut = 0; step.cut < strlen(step.reply); step.cut++) {
+		ask_for_body(&asked, 5);
+		ck_assert_int_eq(asked.outcome, HTTP_ANSWERED);
+		ck_assert_str_eq(asked.body, "hello");
+		ck_assert_uint_eq(http_client_idle(client), bodies[_i].kept);
+	}
+	ck_assert_uint_eq(scripted_connections(server), bodies[_i].kept ? 1 : step.cut);
+}
+END_TEST
+
+START_TEST(a_body_that_is_cut_short_is_no_answer)
+{
+	const char *whole = bodies[_i].step.reply, *body = strstr(whole, "\r\n\r\n") + 4;
+	struct scripted_step step = { .close = true };
+	struct asked asked;
+	char cut[256];
+
+	if (bodies[_i].step.close)
+		return;
+	step.reply = cut;
+	serve(&step, 1);
+	for (const char *end = body; *end != '\0'; end++) {
+		snprintf(cut, sizeof(cut), "%.*s", (int)(end - whole), whole);
+		ask_for_body(&asked, 5);
+		ck_assert_int_eq(asked.outcome, HTTP_CLOSED);
+	}
+}
+END_TEST
+
+static const struct {
+	const char *reply, *reason;
+} bad_bodies[] = {
+	{ HEAD "Content-Length: 6\r\n\r\n", "body too long" },
+	{ HEAD "Content-Length: 9223372036854775807\r\n\r\n", "body too long" },
+	{ HEAD "Transfer-Encoding: chunked\r\n\r\n6\r\n", "body too long" },
+	{ HEAD "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n", "body too long" },
+	{ HEAD "Transfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n", "body too long" },
+	{ HEAD "\r\nhello!", "body too long" },
+	{ HEAD "Transfer-Encoding: chunked\r\n\r\nhello\r\n", "bad chunk" },
+	{ HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n", "bad chunk" },
+};
+
+START_TEST(a_body_that_is_not_as_it_should_be_is_no_answer)
+{
+	struct scripted_step step = { .reply = bad_bodies[_i].reply };
+	struct asked asked;
+
+	serve(&step, 1);
+	ask_for_body(&asked, 5);
+	ck_assert_int_eq(asked.outcome, HTTP_BODY_GARBLED);
+	ck_assert_str_eq(asked.reason, bad_bodies[_i].reason);
+	settle();
+	ck_assert_uint_eq(scripted_open(server), 0);
+}
+END_TEST
+
+START_TEST(nobody_waits_for_the_body_of_an_error)
+{
+	static const struct scripted_step steps[] = { { .reply = "HTTP/1.1 401 no\r\nContent-Length: 5\r\n\r\nhel" } };
+	struct asked asked;
+
+	serve(STEPS(steps));
+	ask_for_body(&asked, 5);
+	ck_assert_int_eq(asked.outcome, HTTP_ANSWERED);
+	ck_assert_uint_eq(asked.status, 401);
+	ck_assert_str_eq(asked.body, "");
+}
+END_TEST
+
+START_TEST(a_body_that_is_wanted_counts_to_the_limit)
+{
+	static const struct scripted_step steps[] = { { .reply = HEAD "Content-Length: 5\r\n\r\nhel" } };
+	struct asked asked;
+
+	serve(STEPS(steps));
+	prepare(&asked);
+	asked.call.body_max = 5;
+	http_client_start(client, &asked.call);
+	settle();
+	ck_assert_uint_eq(asked.ended, 0);
+	clock_skip_ms(LIMIT_MS + 100);
+	finish(&asked);
+	ck_assert_int_eq(asked.outcome, HTTP_TIMED_OUT);
+}
+END_TEST
+
+START_TEST(a_request_may_have_a_body)
+{
+	static const char post[] = "POST / HTTP/1.1\r\nContent-Length: 7\r\n\r\ntoken=x";
+	static const struct scripted_step steps[] = { { .reply = EMPTY } };
+	struct asked asked;
+
+	serve(STEPS(steps));
+	for (int i = 0; i < 2; i++) {
+		prepare(&asked);
+		buf_take(&asked.request, asked.request.len);
+		buf_add_text(&asked.request, post);
+		http_client_start(client, &asked.call);
+		finish(&asked);
+		ck_assert_int_eq(asked.outcome, HTTP_ANSWERED);
+		ck_assert_str_eq(scripted_request(server), post);
+	}
+	ck_assert_uint_eq(scripted_connections(server), 1);
+}
+END_TEST
+
+/* Far earlier than its limit, whatever it waits for. */
+START_TEST(all_of_a_call_ends_by_its_deadline)
+{
+	static const struct scripted_step steps[] = {
+		{ .reply = NULL }, { .reply = "H" }, { .reply = HEAD "Content-Length: 5\r\n\r\n" },
+	};
+	struct asked asked;
+
+	serve(&steps[_i], 1);
+	prepare(&asked);
+	asked.call.body_max = 5;
+	asked.call.limit_ms = 1000 * LIMIT_MS;
+	asked.call.deadline_ms = loop_now_ms(loop) + LIMIT_MS;
+	http_client_start(client, &asked.call);
+	settle();
+	ck_assert_uint_eq(asked.ended, 0);
+	clock_skip_ms(LIMIT_MS + 100);
+	finish(&asked);
+	ck_assert_int_eq(asked.outcome, HTTP_TIMED_OUT);
 }
 END_TEST
 
@@ -443,7 +621,7 @@ START_TEST(an_address_that_refuses_is_passed_over_and_remembered)
 	name.found[0] = nowhere();
 	name.found[1] = (struct endpoint){ .addr.family = AF_UNIX, .path = (char *)(uintptr_t)"/nonexistent/socket" };
 	name.found_count = 3;
-	client = http_client_new(&name, loop, NULL);
+	client = http_client_new(&name, &keep, loop, NULL);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(ask(), HTTP_ANSWERED);
 	name.found[2] = name.found[1];
@@ -457,7 +635,7 @@ START_TEST(when_all_addresses_refuse_it_is_unreachable)
 	serve(STEPS(steps));
 	http_client_free(&client);
 	name.found[0] = nowhere();
-	client = http_client_new(&name, loop, NULL);
+	client = http_client_new(&name, &keep, loop, NULL);
 	ck_assert_int_eq(ask(), HTTP_UNREACHABLE);
 }
 END_TEST
@@ -498,7 +676,7 @@ START_TEST(a_name_is_looked_up_again)
 	name.host = "localhost";
 	name.port = name.found[0].addr.port;
 	resolver = resolver_new(loop, &why);
-	client = http_client_new(&name, loop, resolver);
+	client = http_client_new(&name, &keep, loop, resolver);
 	ck_assert_int_eq(ask(), HTTP_UNREACHABLE);
 	settle();
 	ck_assert_int_eq(ask(), HTTP_ANSWERED);
@@ -678,7 +856,15 @@ http_client_suite(void)
 	tcase_add_test(tcase, rubbish_is_told_from_a_bad_header);
 	tcase_add_test(tcase, silence_ends_at_the_limit);
 	tcase_add_test(tcase, a_kept_connection_is_closed_in_the_end);
-	tcase_add_test(tcase, no_more_connections_are_kept_than_32);
+	tcase_add_loop_test(tcase, no_more_connections_are_kept_than_it_may, 0, 4);
+	tcase_add_loop_test(tcase, a_connection_serves_no_more_requests_than_it_may, 0, 2);
+	tcase_add_loop_test(tcase, a_body_that_is_wanted_comes_with_the_answer, 0, UNIT_COUNT(bodies));
+	tcase_add_loop_test(tcase, a_body_that_is_cut_short_is_no_answer, 0, UNIT_COUNT(bodies));
+	tcase_add_loop_test(tcase, a_body_that_is_not_as_it_should_be_is_no_answer, 0, UNIT_COUNT(bad_bodies));
+	tcase_add_test(tcase, nobody_waits_for_the_body_of_an_error);
+	tcase_add_test(tcase, a_body_that_is_wanted_counts_to_the_limit);
+	tcase_add_test(tcase, a_request_may_have_a_body);
+	tcase_add_loop_test(tcase, all_of_a_call_ends_by_its_deadline, 0, 3);
 	tcase_add_test(tcase, a_cancelled_call_is_never_heard_of);
 	tcase_add_test(tcase, the_asker_may_ask_again_on_the_same_connection_at_once);
 	tcase_add_test(tcase, an_address_that_refuses_is_passed_over_and_remembered);

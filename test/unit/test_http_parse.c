@@ -181,29 +181,31 @@ END_TEST
 
 static const struct {
 	struct http_head head;
-	const char *body;
-	enum http_verdict verdict;
+	const char *body, *content;     /* NULL: it is bad */
 } bodies[] = {
-	{ { .body_len = 0 }, "", HTTP_DONE },
-	{ { .body_len = 5 }, "hello", HTTP_DONE },
-	{ { .chunked = true }, "0\r\n\r\n", HTTP_DONE },
-	{ { .chunked = true }, "5\r\nhello\r\n0\r\n\r\n", HTTP_DONE },
-	{ { .chunked = true }, "5\nhello\n00\n\n", HTTP_DONE },
-	{ { .chunked = true }, "a;name=value\r\n0123456789\r\n1\r\n0\r\n000\r\nTrailer: x\r\n\r\n", HTTP_DONE },
-	{ { .chunked = true }, "B \r\n\r\n\r\n\r\n\r\n...\r\n0\r\n\r\n", HTTP_DONE },
-	{ { .chunked = true }, "5\r\nhello!\r\n0\r\n\r\n", HTTP_BAD },
-	{ { .chunked = true }, "\r\n", HTTP_BAD },
-	{ { .chunked = true }, "g\r\n", HTTP_BAD },
-	{ { .chunked = true }, "5x\r\n", HTTP_BAD },
-	{ { .chunked = true }, "-5\r\n", HTTP_BAD },
-	{ { .chunked = true }, "0000000000000001\r\n", HTTP_BAD },
-	{ { .chunked = true }, "5;an extension that never ends, longer than the buffer...", HTTP_BAD },
-	{ { .until_close = true }, "anything", HTTP_MORE },
+	{ { .body_len = 0 }, "", "" },
+	{ { .body_len = 5 }, "hello", "hello" },
+	{ { .chunked = true }, "0\r\n\r\n", "" },
+	{ { .chunked = true }, "5\r\nhello\r\n0\r\n\r\n", "hello" },
+	{ { .chunked = true }, "5\nhello\n00\n\n", "hello" },
+	{ { .chunked = true }, "a;name=value\r\n0123456789\r\n1\r\n0\r\n000\r\nTrailer: x\r\n\r\n", "01234567890" },
+	{ { .chunked = true }, "B \r\n\r\n\r\n\r\n\r\n...\r\n0\r\n\r\n", "\r\n\r\n\r\n\r\n..." },
+	{ { .chunked = true }, "5\r\nhello!\r\n0\r\n\r\n", NULL },
+	{ { .chunked = true }, "\r\n", NULL },
+	{ { .chunked = true }, "g\r\n", NULL },
+	{ { .chunked = true }, "5x\r\n", NULL },
+	{ { .chunked = true }, "-5\r\n", NULL },
+	{ { .chunked = true }, "0000000000000001\r\n", NULL },
+	{ { .chunked = true }, "5;an extension that never ends, longer than the buffer...", NULL },
+	{ { .until_close = true }, "anything", "anything" },
 };
 
-/* Feeds the first `cut` bytes at once, the others one by one, until there is a verdict. */
-static void
-check_body(int row, size_t cut)
+/*
+ * Feeds the first `cut` bytes at once, the others one by one, until there is a verdict, and
+ * takes the content into `out`, if given.
+ */
+static enum http_verdict
+feed_body(int row, size_t cut, struct buf *out)
 {
 	const char *text = bodies[row].body;
 	struct http_body body = { 0 };
@@ -213,18 +215,61 @@ check_body(int row, size_t cut)
 
 	buf_init(&in, 48);
 	ck_assert_int_eq(buf_add(&in, text, cut), 0);
-	while ((verdict = http_skip_body(&in, &bodies[row].head, &body)) == HTTP_MORE && text[fed] != '\0')
+	while ((verdict = http_take_body(&in, &bodies[row].head, &body, out)) == HTTP_MORE && text[fed] != '\0')
 		ck_assert_int_eq(buf_add(&in, text + fed++, 1), 0);
-	ck_assert_msg(verdict == bodies[row].verdict, "%s cut at %zu", text, cut);
+	ck_assert(verdict != HTTP_BAD || body.reason != NULL);
 	if (verdict == HTTP_DONE)
 		ck_assert_msg(fed == strlen(text) && in.len == 0, "%s cut at %zu", text, cut);
 	buf_reset(&in);
+	return verdict;
+}
+
+/* The verdict that a row ends with. */
+static enum http_verdict
+verdict_of(int row)
+{
+	if (bodies[row].content == NULL)
+		return HTTP_BAD;
+	return bodies[row].head.until_close ? HTTP_MORE : HTTP_DONE;
 }
 
 START_TEST(a_body_ends_where_it_says_however_it_is_cut)
 {
 	for (size_t cut = 0; cut <= strlen(bodies[_i].body) && cut <= 48; cut++)
-		check_body(_i, cut);
+		ck_assert_msg(feed_body(_i, cut, NULL) == verdict_of(_i), "%s cut at %zu", bodies[_i].body, cut);
+}
+END_TEST
+
+START_TEST(the_content_of_a_body_is_taken_however_it_is_cut)
+{
+	const char *content = bodies[_i].content;
+	struct buf out;
+
+	for (size_t cut = 0; cut <= strlen(bodies[_i].body) && cut <= 48; cut++) {
+		buf_init(&out, 64);
+		ck_assert_msg(feed_body(_i, cut, &out) == verdict_of(_i), "%s cut at %zu", bodies[_i].body, cut);
+		if (content != NULL)
+			ck_assert(out.len == strlen(content) && memcmp(buf_head(&out), content, out.len) == 0);
+		buf_reset(&out);
+	}
+}
+END_TEST
+
+START_TEST(the_limit_bounds_the_content_of_a_body)
+{
+	size_t len = bodies[_i].content != NULL ? strlen(bodies[_i].content) : 0;
+	struct buf out;
+
+	if (len == 0)
+		return;
+	for (size_t cut = 0; cut <= strlen(bodies[_i].body) && cut <= 48; cut++) {
+		buf_init(&out, len);
+		ck_assert_int_eq(feed_body(_i, cut, &out), verdict_of(_i));
+		buf_reset(&out);
+		buf_init(&out, len - 1);
+		ck_assert_int_eq(feed_body(_i, cut, &out), HTTP_BAD);
+		buf_reset(&out);
+	}
 }
 END_TEST
 
@@ -233,12 +278,12 @@ START_TEST(what_stands_behind_a_body_is_left)
 	struct http_body body = { 0 };
 	struct buf in;
 
-	if (bodies[_i].verdict != HTTP_DONE)
+	if (verdict_of(_i) != HTTP_DONE)
 		return;
 	buf_init(&in, 4096);
 	ck_assert_int_eq(buf_add_text(&in, bodies[_i].body), 0);
 	ck_assert_int_eq(buf_add_text(&in, BEHIND), 0);
-	ck_assert_int_eq(http_skip_body(&in, &bodies[_i].head, &body), HTTP_DONE);
+	ck_assert_int_eq(http_take_body(&in, &bodies[_i].head, &body, NULL), HTTP_DONE);
 	ck_assert_uint_eq(in.len, strlen(BEHIND));
 	ck_assert_mem_eq(buf_head(&in), BEHIND, in.len);
 	buf_reset(&in);
@@ -256,6 +301,8 @@ http_parse_suite(void)
 	tcase_add_test(tcase, a_nul_is_refused_wherever_it_stands);
 	tcase_add_test(tcase, the_limit_bounds_the_head);
 	tcase_add_loop_test(tcase, a_body_ends_where_it_says_however_it_is_cut, 0, UNIT_COUNT(bodies));
+	tcase_add_loop_test(tcase, the_content_of_a_body_is_taken_however_it_is_cut, 0, UNIT_COUNT(bodies));
+	tcase_add_loop_test(tcase, the_limit_bounds_the_content_of_a_body, 0, UNIT_COUNT(bodies));
 	tcase_add_loop_test(tcase, what_stands_behind_a_body_is_left, 0, UNIT_COUNT(bodies));
 	suite_add_tcase(suite, tcase);
 	return suite;

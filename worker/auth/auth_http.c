@@ -33,7 +33,12 @@ http_open(struct auth_source *base)
 {
 	struct http_source *source = (struct http_source *)base;
 
-	source->client = http_client_new(base->conf->servers[0]->name, base->loop, base->resolver);
+	const struct conf_source *conf = base->conf;
+	const struct http_keep keep = {
+		.connections = conf->keepalive, .requests = conf->keepalive_requests, .idle_ms = conf->keepalive_timeout,
+	};
+
+	source->client = http_client_new(conf->servers[0]->name, &keep, base->loop, base->resolver);
 }
 
 static void
@@ -287,6 +292,9 @@ on_end(void *ctx, const struct http_result *result)
 	case HTTP_GARBLED:
 		auth_unavailable(&request->base, "auth http server %s sent invalid %s: %s", peer,
 		    result->head->status == 0 ? "response" : "header in response", result->head->reason);
+		return;
+	case HTTP_BODY_GARBLED:
+		auth_unavailable(&request->base, "auth http server %s sent invalid response: %s", peer, result->head->reason);
 		return;
 	}
 }

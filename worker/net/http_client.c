@@ -38,13 +38,14 @@ refresh_addresses(struct http_client *client)
 }
 
 struct http_client *
-http_client_new(const struct conf_name *server, struct loop *loop, struct resolver *resolver)
+http_client_new(const struct conf_name *server, const struct http_keep *keep, struct loop *loop,
+    struct resolver *resolver)
 {
 	struct http_client *client = mem_alloc(sizeof(*client));
 
 	MUST(server->found_count > 0);
 	*client = (struct http_client){
-		.server = server, .loop = loop, .resolver = resolver,
+		.server = server, .keep = *keep, .loop = loop, .resolver = resolver,
 		.addresses = mem_array(server->found_count, sizeof(client->addresses[0])),
 		.address_count = server->found_count,
 	};

@@ -5,8 +5,6 @@
 #include "common/mem.h"
 #include "common/sock.h"
 
-#define IDLE_MAX 32             /* connections kept */
-#define IDLE_MS 60000           /* for how long */
 #define BODY_MAX 65536          /* bytes skipped for the sake of a connection; making a new one costs less than more */
 #define BODY_MS 5000            /* and the time that its server may take over them */
 #define READ_SIZE 4096          /* an answer fits, so that the read is short and the last */
@@ -20,6 +18,7 @@ link_bury(struct loop_task *task)
 	struct http_link *link = LIST_ENTRY(task, struct http_link, burial);
 
 	endpoint_reset(&link->peer);
+	buf_reset(&link->content);
 	mem_free(link->reason);
 	mem_free(link);
 }
@@ -34,7 +33,7 @@ http_link_close(struct http_link *link)
 	if (link->spare)
 		client->spare_count--;
 	link->spare = false;
-	link->state = LINK_BODY;        /* which nothing will happen to any more */
+	link->state = LINK_REST;        /* which nothing will happen to any more */
 	list_remove(&link->node);
 	loop_timer_stop(&link->timer);
 	conn_close(&link->conn, client->loop);
@@ -67,8 +66,8 @@ link_keep(struct http_link *link)
 	link->state = LINK_IDLE;
 	list_remove(&link->node);
 	list_add(&client->idle, &link->node);
-	loop_timer_set(client->loop, &link->timer, IDLE_MS);
-	if (++client->idle_count > IDLE_MAX)
+	loop_timer_set(client->loop, &link->timer, client->keep.idle_ms);
+	if (++client->idle_count > client->keep.connections)
 		http_link_close(LIST_ENTRY(client->idle.next, struct http_link, node));
 }
 
@@ -108,10 +107,22 @@ link_open(struct http_link *link)
 
 static void link_connected(struct http_link *link);
 
+/* Sets the timer to `in_ms`, or to the call's deadline if that is earlier. */
+static void
+set_timer(struct http_link *link, uint64_t in_ms)
+{
+	struct loop *loop = link->client->loop;
+	uint64_t now_ms = loop_now_ms(loop), deadline_ms = link->call->deadline_ms;
+
+	if (deadline_ms != 0 && deadline_ms < now_ms + in_ms)
+		in_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+	loop_timer_set(loop, &link->timer, in_ms);
+}
+
 static void
 share_time(struct http_link *link)
 {
-	loop_timer_set(link->client->loop, &link->timer, link->call->limit_ms / link->client->address_count + 1);
+	set_timer(link, link->call->limit_ms / link->client->address_count + 1);
 }
 
 /* Turns to the next address, which gets its share of the time; `error` is what the last one said. */
@@ -174,7 +185,7 @@ link_send(struct http_link *link)
 	if (link->sent < request->len)
 		return;
 	link->state = LINK_HEAD;
-	loop_timer_set(link->client->loop, &link->timer, link->call->limit_ms);
+	set_timer(link, link->call->limit_ms);
 }
 
 /* Begins to send. The request nearly always leaves in one piece, and then one timer is enough. */
@@ -185,9 +196,11 @@ link_request(struct http_link *link)
 	link->sent = 0;
 	buf_reset(&link->in);
 	buf_init(&link->in, link->call->head_max);
+	buf_reset(&link->content);
+	buf_init(&link->content, link->call->body_max);
 	link_send(link);
 	if (link->state == LINK_SENDING)
-		loop_timer_set(link->client->loop, &link->timer, link->call->limit_ms);
+		set_timer(link, link->call->limit_ms);
 }
 
 static void
@@ -266,7 +279,7 @@ link_skip(struct http_link *link)
 
 	do {
 		link->skipped += link->in.len;
-		verdict = http_skip_body(&link->in, &link->head, &link->body);
+		verdict = http_take_body(&link->in, &link->head, &link->body, NULL);
 		link->skipped -= link->in.len;
 	} while (verdict == HTTP_MORE && link->skipped <= BODY_MAX && (came = link_read(link)) == 1);
 	if (verdict == HTTP_DONE)
@@ -275,25 +288,79 @@ link_skip(struct http_link *link)
 		http_link_close(link);
 }
 
-/* The head is whole. The connection is seen to first, so that the asker's next call finds it in the pool. */
+/* Is it worth being kept, behind this answer? */
+static bool
+may_be_kept(const struct http_link *link)
+{
+	const struct http_keep *keep = &link->client->keep;
+
+	return link->head.keep_alive && link->head.body_len <= BODY_MAX &&
+	    keep->connections > 0 && link->answers < keep->requests;
+}
+
+/* What the call wants has come. The connection is seen to first, so that the asker's next call finds it in the pool. */
 static void
 link_answered(struct http_link *link)
 {
-	struct http_result result = { .outcome = HTTP_ANSWERED, .peer = &link->peer, .head = &link->head };
+	struct http_result result = {
+		.outcome = HTTP_ANSWERED, .peer = &link->peer, .head = &link->head, .body = &link->content,
+	};
 	struct http_call *call = link->call;
 
-	link->state = LINK_BODY;
-	if (!link->head.keep_alive || link->head.body_len > BODY_MAX) {
+	link->answers++;
+	link->state = LINK_REST;
+	if (!may_be_kept(link)) {
 		http_link_close(link);
 	} else {
 		link->spare = true;
 		link->client->spare_count++;
-		link->body = (struct http_body){ 0 };
 		link->skipped = 0;
 		loop_timer_set(link->client->loop, &link->timer, BODY_MS);
 		link_skip(link);
 	}
 	call_end(call, &result);
+	if (link->call == NULL)
+		buf_reset(&link->content);
+}
+
+/* The end of the connection is the end of the body, where nothing else says where that is. */
+static bool
+ends_body(const struct http_link *link)
+{
+	return link->head.until_close && link->conn.eof && !conn_truncated(&link->conn);
+}
+
+/* Reads the body that is wanted. */
+static void
+link_take(struct http_link *link)
+{
+	enum http_verdict verdict;
+	int came = 1;
+
+	do {
+		verdict = http_take_body(&link->in, &link->head, &link->body, &link->content);
+	} while (verdict == HTTP_MORE && (came = link_read(link)) == 1);
+	if (verdict == HTTP_DONE || (came == -1 && ends_body(link))) {
+		link_answered(link);
+	} else if (verdict == HTTP_BAD) {
+		link->head.reason = link->body.reason;
+		link_fail(link, HTTP_BODY_GARBLED, 0);
+	} else if (came == -1) {
+		link_fail(link, HTTP_CLOSED, 0);
+	}
+}
+
+/* The head is whole. */
+static void
+on_head(struct http_link *link)
+{
+	link->body = (struct http_body){ 0 };
+	if (link->call->body_max == 0 || link->head.status > 299) {
+		link_answered(link);
+	} else {
+		link->state = LINK_BODY;
+		link_take(link);
+	}
 }
 
 static void
@@ -307,7 +374,7 @@ link_receive(struct http_link *link)
 		verdict = http_parse_head(&link->in, &link->head, link->call->on_header, link->call->ctx);
 	}
 	if (verdict == HTTP_DONE)
-		link_answered(link);
+		on_head(link);
 	else if (verdict == HTTP_BAD)
 		link_fail(link, HTTP_GARBLED, 0);
 	else if (came == -1)
@@ -342,7 +409,9 @@ on_events(struct loop_io *io, uint32_t events)
 		link_send(link);
 	if (link->state == LINK_HEAD)
 		link_receive(link);
-	else if (link->state == LINK_BODY && conn_is_open(&link->conn))
+	else if (link->state == LINK_BODY)
+		link_take(link);
+	else if (link->state == LINK_REST && conn_is_open(&link->conn))
 		link_skip(link);
 	else if (link->state == LINK_IDLE && !is_silent(link))
 		http_link_close(link);
@@ -360,9 +429,10 @@ on_time(struct loop_timer *timer)
 		break;
 	case LINK_SENDING:
 	case LINK_HEAD:
+	case LINK_BODY:
 		link_fail(link, HTTP_TIMED_OUT, 0);
 		break;
-	case LINK_BODY:
+	case LINK_REST:
 	case LINK_IDLE:
 		http_link_close(link);
 		break;

@@ -15,6 +15,7 @@
 
 struct http_client {
 	const struct conf_name *server;         /* borrowed */
+	struct http_keep keep;
 	struct loop *loop;                      /* borrowed */
 	struct resolver *resolver;              /* borrowed */
 	struct endpoint *addresses;             /* owned, as is each */
@@ -26,14 +27,15 @@ struct http_client {
 	unsigned idle_count, spare_count;
 };
 
-enum link_state { LINK_CONNECTING, LINK_SECURING, LINK_SENDING, LINK_HEAD, LINK_BODY, LINK_IDLE };
+/* LINK_BODY is read for the call; LINK_REST is skipped, its call has ended. */
+enum link_state { LINK_CONNECTING, LINK_SECURING, LINK_SENDING, LINK_HEAD, LINK_BODY, LINK_REST, LINK_IDLE };
 
 /* One connection. */
 struct http_link {
 	struct conn conn;
 	struct list node;
 	struct http_client *client;
-	struct http_call *call;         /* NULL in LINK_BODY and LINK_IDLE */
+	struct http_call *call;         /* NULL in LINK_REST and LINK_IDLE */
 	enum link_state state;
 	bool spare;                     /* its call has ended: counted in the client's spare_count */
 	bool kept;                      /* from an earlier call, and silent since: may have died meanwhile */
@@ -44,7 +46,9 @@ struct http_link {
 	struct buf in;
 	struct http_head head;
 	struct http_body body;
+	struct buf content;             /* of the body, as far as it is wanted */
 	size_t skipped;                 /* of the body */
+	unsigned answers;               /* that it has brought */
 	struct loop_timer timer;
 	struct loop_task burial;
 };

@@ -256,53 +256,77 @@ read_chunk_line(struct http_body *body, const char *line, size_t len)
 	return -1;
 }
 
-/* Takes what of `body->left` is there. */
-static void
-skip_counted(struct buf *in, struct http_body *body)
+static enum http_verdict
+bad_body(struct http_body *body, const char *reason)
+{
+	body->reason = reason;
+	return HTTP_BAD;
+}
+
+/* Takes `len` bytes that are there. */
+static enum http_verdict
+take(struct buf *in, size_t len, struct http_body *body, struct buf *out)
+{
+	if (out != NULL && buf_add(out, buf_head(in), len) == -1)
+		return bad_body(body, "body too long");
+	buf_take(in, len);
+	return HTTP_MORE;
+}
+
+/* Takes what of `body->left` is there; HTTP_DONE when that was all. */
+static enum http_verdict
+take_counted(struct buf *in, struct http_body *body, struct buf *out)
 {
 	size_t len = in->len < body->left ? in->len : (size_t)body->left;
 
-	buf_take(in, len);
+	if (out != NULL && body->left > buf_left(out))
+		return bad_body(body, "body too long");
+	take(in, len, body, out);
 	body->left -= len;
+	return body->left > 0 ? HTTP_MORE : HTTP_DONE;
+}
+
+/* Takes one line of the frame. */
+static enum http_verdict
+take_chunk_line(struct buf *in, struct http_body *body)
+{
+	char *start = buf_head(in), *at = start, *line;
+	size_t len;
+
+	if ((line = next_line(&at, start + in->len, &len)) == NULL)
+		return buf_left(in) > 0 ? HTTP_MORE : bad_body(body, "chunk line too long");
+	if (read_chunk_line(body, line, len) == -1)
+		return bad_body(body, "bad chunk");
+	buf_take(in, (size_t)(at - start));
+	return HTTP_DONE;
 }
 
 static enum http_verdict
-skip_chunks(struct buf *in, struct http_body *body)
+take_chunks(struct buf *in, struct http_body *body, struct buf *out)
 {
 	while (body->state != CHUNK_DONE) {
-		char *start = buf_head(in), *at = start, *line;
-		size_t len;
+		bool in_data = body->state == CHUNK_DATA;
+		enum http_verdict verdict = in_data ? take_counted(in, body, out) : take_chunk_line(in, body);
 
-		if (body->state == CHUNK_DATA) {
-			skip_counted(in, body);
-			if (body->left > 0)
-				return HTTP_MORE;
+		if (verdict != HTTP_DONE)
+			return verdict;
+		if (in_data)
 			body->state = CHUNK_END;
-			continue;
-		}
-		if ((line = next_line(&at, start + in->len, &len)) == NULL)
-			return buf_left(in) > 0 ? HTTP_MORE : HTTP_BAD;
-		if (read_chunk_line(body, line, len) == -1)
-			return HTTP_BAD;
-		buf_take(in, (size_t)(at - start));
 	}
 	return HTTP_DONE;
 }
 
 enum http_verdict
-http_skip_body(struct buf *in, const struct http_head *head, struct http_body *body)
+http_take_body(struct buf *in, const struct http_head *head, struct http_body *body, struct buf *out)
 {
 	if (head->chunked)
-		return skip_chunks(in, body);
-	if (head->until_close) {
-		buf_take(in, in->len);
-		return HTTP_MORE;
-	}
+		return take_chunks(in, body, out);
+	if (head->until_close)
+		return take(in, in->len, body, out);
 	/* `state` says whether the count has begun. */
 	if (body->state == 0) {
 		body->state = 1;
 		body->left = head->body_len;
 	}
-	skip_counted(in, body);
-	return body->left > 0 ? HTTP_MORE : HTTP_DONE;
+	return take_counted(in, body, out);
 }

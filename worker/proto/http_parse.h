@@ -4,7 +4,7 @@
  * Takes the head of a response as it arrives, byte by byte if need be, and says what
  * the connection may be used for afterwards. The status line is required. Bodies are
  * skipped by count or chunk so that a kept connection stays in step; nobody waits for
- * one. Built on: buf, num.
+ * one but who wants it. Built on: buf, num.
  */
 #ifndef POSTERN_WORKER_PROTO_HTTP_PARSE_H
 #define POSTERN_WORKER_PROTO_HTTP_PARSE_H
@@ -35,11 +35,19 @@ struct http_head {
 enum http_verdict http_parse_head(struct buf *in, struct http_head *head,
     void (*on_header)(void *ctx, const char *name, const char *value), void *ctx);
 
-/* Skipping the body of `head`: takes what belongs to it. HTTP_DONE at its end. Start with a zeroed *body. */
+/* Where the body of a response stands; zeroed memory is its beginning. */
 struct http_body {
-	uint64_t left;
+	uint64_t left;          /* of it, or of the present chunk */
 	unsigned state;
+	const char *reason;     /* static; at HTTP_BAD: what was wrong */
 };
-enum http_verdict http_skip_body(struct buf *in, const struct http_head *head, struct http_body *body);
+
+/*
+ * Takes what is there of the body of `head` off `in` and appends it, without its frame, to
+ * `out`, whose limit it may not pass; NULL: it is skipped. HTTP_DONE at its end, which of a
+ * body that ends with the connection only the caller can see.
+ */
+enum http_verdict http_take_body(struct buf *in, const struct http_head *head, struct http_body *body,
+    struct buf *out);
 
 #endif
