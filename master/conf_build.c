@@ -1,6 +1,7 @@
 #include "master/conf_build.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "common/mem.h"
 #include "master/conf_say.h"
@@ -54,6 +55,29 @@ conf_build_name(struct conf_build *b, const char *directive, const char *shown, 
 	name->host = arena_strdup(b->arena, host);
 	find_literal(b, name, host, is_unix);
 	mem_free(host);
+	return name;
+}
+
+const struct draft_upstream *
+conf_build_upstream(const struct conf_build *b, const char *name)
+{
+	for (struct draft_upstream **u = b->draft->upstreams; u != NULL && *u != NULL; u++)
+		if (strcasecmp((*u)->name, name) == 0)
+			return *u;
+	return NULL;
+}
+
+struct conf_name *
+conf_build_port(struct conf_build *b, struct conf_name *name, unsigned port)
+{
+	if (name->port != 0 || (name->host == NULL && name->found[0].addr.family == AF_UNIX))
+		return name;
+	name = arena_dup(b->arena, name, sizeof(*name));
+	name->port = port;
+	if (name->host == NULL) {
+		name->found = arena_dup(b->arena, name->found, sizeof(*name->found));
+		name->found[0].addr.port = (uint16_t)port;
+	}
 	return name;
 }
 

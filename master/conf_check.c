@@ -1,11 +1,8 @@
 #include "master/conf_check.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/addrset.h"
@@ -14,6 +11,7 @@
 #include "master/conf_build.h"
 #include "master/conf_listens.h"
 #include "master/conf_say.h"
+#include "master/conf_secret.h"
 
 static const struct conf_place nowhere;
 
@@ -86,25 +84,11 @@ build_debug_set(struct conf *conf)
 		MUST(addrset_add(&conf->debug_connections, false, "all") == NULL);
 }
 
-/* What a helper is going to read must be there, and should be nobody else's to read. */
+/* What a helper is going to read must be there; but for public keys it should be nobody else's to read. */
 static int
 check_source(const struct conf_source *source)
 {
-	struct stat st;
-
-	if (source->kind != SOURCE_FILE)
-		return 0;
-	if (stat(source->path, &st) == -1) {
-		conf_say(LOG_EMERG, &source->place, "stat() \"%s\" failed %s", source->path, log_errno(errno));
-		return -1;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		conf_say(LOG_EMERG, &source->place, "\"%s\" is not a file", source->path);
-		return -1;
-	}
-	if ((st.st_mode & S_IROTH) != 0)
-		conf_say(LOG_WARN, &source->place, "\"%s\" holds secrets and everybody may read it", source->path);
-	return 0;
+	return source->path == NULL ? 0 : conf_secret_check(&source->place, source->path, source->kind != SOURCE_JWT);
 }
 
 static bool

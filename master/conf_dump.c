@@ -20,6 +20,11 @@ print_mail(FILE *out, const struct conf *conf)
 	const struct conf_printer p = { out, conf, 2 };
 
 	fputs("mail {\n", out);
+	for (struct draft_upstream **u = conf->draft->upstreams; u != NULL && *u != NULL; u++) {
+		fprintf(out, "    upstream %s {\n", (*u)->name);
+		print_rows(&p, IN_UPSTREAM, *u);
+		fputs("    }\n", out);
+	}
 	for (size_t i = 0; i < conf->server_count; i++) {
 		fputs("    server {\n", out);
 		print_rows(&p, IN_SERVER, conf->servers[i]);

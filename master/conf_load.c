@@ -125,9 +125,20 @@ fail(const struct directive *d, const char *why)
 static unsigned
 block_called(const char *name)
 {
-	const struct directive *d = conf_table_find(name, IN_ANY);
+	for (const struct directive *d = directives; d->name != NULL; d++)
+		if (d->opens != 0 && strcmp(d->name, name) == 0)
+			return d->opens;
+	return IN_MAIN;
+}
 
-	return d == NULL ? IN_MAIN : d->opens;
+static struct draft_upstream *
+newest_upstream(void)
+{
+	struct draft_upstream **u = build.draft->upstreams;
+
+	while (u[1] != NULL)
+		u++;
+	return *u;
 }
 
 /* What directives of a block set: values of mail{} and of the newest server{} have structs of their own. */
@@ -141,6 +152,9 @@ enter(unsigned block)
 	if (block == IN_SERVER) {
 		build.target = conf->servers[conf->server_count - 1];
 		build.seen = draft->server_seen[conf->server_count - 1];
+	} else if (block == IN_UPSTREAM) {
+		build.target = newest_upstream();
+		build.seen = newest_upstream()->seen;
 	} else {
 		build.target = block == IN_MAIL ? (void *)draft->mail : conf;
 		build.seen = block == IN_MAIL ? draft->mail_seen : draft->main_seen;
@@ -170,7 +184,8 @@ static void
 add_server(void)
 {
 	struct conf *conf = build.conf;
-	struct server *server = arena_alloc(build.arena, sizeof(*server));
+	struct draft_server *draft = arena_alloc(build.arena, sizeof(*draft));
+	struct server *server = &draft->server;
 	struct conf_place *seen = arena_alloc(build.arena, conf_table_count() * sizeof(*seen));
 
 	server->place = build.place;
@@ -180,8 +195,30 @@ add_server(void)
 	arena_append(build.arena, &build.draft->server_seen, seen);
 }
 
+/* Its name is the host of URLs and of a header, so it has to look like one. */
 static int
-begin_block(const char *name)
+add_upstream(const char *name)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_";
+	struct draft_upstream *upstream = arena_alloc(build.arena, sizeof(*upstream));
+
+	if (name[0] == '\0' || name[strspn(name, allowed)] != '\0') {
+		conf_say(LOG_EMERG, &build.place, "invalid upstream name \"%s\"", name);
+		return -1;
+	}
+	if (conf_build_upstream(&build, name) != NULL) {
+		conf_say(LOG_EMERG, &build.place, "duplicate upstream \"%s\"", name);
+		return -1;
+	}
+	upstream->name = arena_strdup(build.arena, name);
+	upstream->place = build.place;
+	upstream->seen = arena_alloc(build.arena, conf_table_count() * sizeof(*upstream->seen));
+	arena_append(build.arena, &build.draft->upstreams, upstream);
+	return 0;
+}
+
+static int
+begin_block(const char *name, const char *word)
 {
 	unsigned block = block_called(name);
 	bool *once = block == IN_MAIL ? &build.draft->has_mail : &build.draft->has_events;
@@ -190,6 +227,8 @@ begin_block(const char *name)
 		add_server();
 		return 0;
 	}
+	if (block == IN_UPSTREAM)
+		return add_upstream(word);
 	if (*once)
 		return fail(conf_table_find(name, IN_MAIN), "is duplicate");
 	*once = true;
@@ -197,18 +236,35 @@ begin_block(const char *name)
 }
 
 static int
-end_block(const char *name)
+end_upstream(void)
 {
-	const struct server *server;
+	const struct draft_upstream *upstream = newest_upstream();
 
-	if (block_called(name) != IN_SERVER)
-		return 0;
-	server = build.conf->servers[build.conf->server_count - 1];
+	for (struct draft_peer **p = upstream->peers; p != NULL && *p != NULL; p++)
+		if (!(*p)->web.backup)
+			return 0;
+	conf_say(LOG_EMERG, &upstream->place, "no servers are inside upstream");
+	return -1;
+}
+
+static int
+end_server(void)
+{
+	const struct server *server = build.conf->servers[build.conf->server_count - 1];
+
 	for (struct draft_listen **l = build.draft->listens; l != NULL && *l != NULL; l++)
 		if ((*l)->server == server)
 			return 0;
 	conf_say(LOG_EMERG, &server->place, "no \"listen\" is defined for server");
 	return -1;
+}
+
+static int
+end_block(const char *name)
+{
+	unsigned block = block_called(name);
+
+	return block == IN_SERVER ? end_server() : block == IN_UPSTREAM ? end_upstream() : 0;
 }
 
 /* The marks of conf_translate. */
@@ -223,7 +279,7 @@ on_mark(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
 	}
 	build.place.line = (unsigned)cfg->line;
 	if (strcmp(opt->name, "block") == 0)
-		return begin_block(cfg->name);
+		return begin_block(cfg->name, argc > 0 ? argv[0] : NULL);
 	if (strcmp(opt->name, "end") == 0)
 		return end_block(cfg->name);
 	MUST(argc == 1);

@@ -4,7 +4,8 @@
  * The files are nginx text; conf_translate turns them into libconfuse's, libconfuse
  * takes that apart, conf_table knows every directive and conf_type gives each its value.
  * Whatever is wrong is said by log_say(), one line, `... in FILE:LINE`, and nothing is
- * loaded. Loading opens configuration files and nothing else; it resolves no name:
+ * loaded. Loading opens configuration files, and those that hold passwords of ours, and
+ * nothing else; it resolves no name:
  *
  *     conf_load()   ->   somebody resolves conf->names   ->   conf_check()
  *

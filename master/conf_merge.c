@@ -8,6 +8,7 @@
 #include "common/must.h"
 #include "master/conf_build.h"
 #include "master/conf_say.h"
+#include "master/conf_sources.h"
 #include "master/conf_table.h"
 #include "master/conf_tls.h"
 #include "master/conf_type.h"
@@ -158,43 +159,6 @@ derive_protocol(const struct conf_draft *draft, const struct server *server)
 	return PROTOCOL_UNKNOWN;
 }
 
-/* Servers whose sources have the same settings share one. */
-static struct conf_source *
-share_source(struct conf_build *b, const struct server *server, const struct conf_source *written)
-{
-	struct conf *conf = b->conf;
-	struct conf_source *source = arena_dup(b->arena, written, sizeof(*source));
-
-	if (source->kind == SOURCE_FILE) {
-		source->helpers = server->auth_helpers;
-		source->key = arena_printf(b->arena, "file %s %u", source->path, source->helpers);
-	}
-	if (source->https)
-		source->key = arena_printf(b->arena, "%s\n%s", source->key, conf_tls_https_key(b, server));
-	for (size_t i = 0; i < conf->source_count; i++) {
-		if (strcmp(conf->sources[i]->key, source->key) == 0)
-			return conf->sources[i];
-	}
-	source->index = (unsigned)conf->source_count++;
-	arena_append(b->arena, &conf->sources, source);
-	return source;
-}
-
-/* Inherited links are still mail{}'s: the server gets its own. */
-static void
-share_sources(struct conf_build *b, struct server *server)
-{
-	struct conf_auth **chain = NULL;
-
-	for (struct conf_auth **link = server->auth; *link != NULL; link++) {
-		struct conf_auth *own = arena_dup(b->arena, *link, sizeof(*own));
-
-		own->source = share_source(b, server, own->source);
-		arena_append(b->arena, &chain, own);
-	}
-	server->auth = chain;
-}
-
 /* An address that names no port means the protocol's, that for TLS where it is the first thing. */
 static void
 complete_proxy_pass(struct conf_build *b, struct server *server)
@@ -203,17 +167,9 @@ complete_proxy_pass(struct conf_build *b, struct server *server)
 
 	if (name == NULL)
 		return;
-	if (name->port == 0 && (name->host != NULL || name->found[0].addr.family != AF_UNIX)) {
-		name = arena_dup(b->arena, name, sizeof(*name));
-		name->port = server->proxy_ssl == PROXY_SSL_ON ? protocol_tls_port(server->protocol) :
-		    protocol_port(server->protocol);
-		if (name->host == NULL) {
-			name->found = arena_dup(b->arena, name->found, sizeof(*name->found));
-			name->found[0].addr.port = (uint16_t)name->port;
-		}
-		server->proxy_pass = name;
-	}
-	conf_build_resolve(b, name);
+	server->proxy_pass = conf_build_port(b, name, server->proxy_ssl == PROXY_SSL_ON ?
+	    protocol_tls_port(server->protocol) : protocol_port(server->protocol));
+	conf_build_resolve(b, server->proxy_pass);
 }
 
 /* What the server calls itself: its first name that is one, or else what all its names end in. */
@@ -232,7 +188,7 @@ complete_name(struct server *server)
 static int
 complete_server(struct conf_build *b, struct server *server)
 {
-	inherit(server, b->draft->mail, b->draft->server_seen[server->index]);
+	inherit(server, &b->draft->mail->server, b->draft->server_seen[server->index]);
 	complete_name(server);
 	if (server->protocol == PROTOCOL_UNKNOWN)
 		server->protocol = derive_protocol(b->draft, server);
@@ -240,19 +196,12 @@ complete_server(struct conf_build *b, struct server *server)
 		conf_say(LOG_EMERG, &server->place, "unknown mail protocol for server");
 		return -1;
 	}
-	if (server->auth == NULL) {
-		conf_say(LOG_EMERG, &server->place, "no \"auth_http\" is defined for server");
+	if (server->auth == NULL)       /* "auth_passthrough off" is no link */
+		server->auth = b->draft->mail->server.auth;
+	if (conf_sources_complete(b, server) == -1)
 		return -1;
-	}
-	if (server->auth[0]->source->kind == SOURCE_FILE && (server->protocols[server->protocol].methods & METHOD_NONE) != 0) {
-		/* It would refuse every recipient, and for good: mail would bounce. */
-		conf_say(LOG_EMERG, &server->place, "\"%s_auth none\" needs \"auth_http\": an \"auth_file\" knows no recipients",
-		    protocol_name(server->protocol));
-		return -1;
-	}
 	if (conf_tls_complete(b, server) == -1)
 		return -1;
-	share_sources(b, server);
 	complete_proxy_pass(b, server);
 	return 0;
 }
@@ -274,8 +223,8 @@ conf_merge(struct conf_build *b)
 	complete_log(b);
 	complete_environment(b);
 	set_fallbacks(b, draft->mail, IN_MAIL, draft->mail_seen);
-	if (draft->mail->log == NULL)
-		draft->mail->log = conf->log;
+	if (draft->mail->server.log == NULL)
+		draft->mail->server.log = conf->log;
 	for (size_t i = 0; i < conf->server_count; i++)
 		if (complete_server(b, conf->servers[i]) == -1)
 			return -1;

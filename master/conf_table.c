@@ -6,16 +6,17 @@
 #include "common/conf.h"
 #include "common/mem.h"
 #include "common/must.h"
+#include "master/conf_build.h"
 #include "master/conf_type.h"
 
 #define IN_BOTH (IN_MAIL | IN_SERVER)
 
 #define OF_CONF(member) .offset = offsetof(struct conf, member)
 #define NO_FIELD .offset = 0
-#define OF_SERVER(member) .offset = offsetof(struct server, member)
+#define OF_SERVER(member) .offset = offsetof(struct draft_server, server.member)
+#define OF_DRAFT(member) .offset = offsetof(struct draft_server, member)
 
 /* Limits that nobody should meet; they keep sums and products from wrapping. */
-#define MAX_MSEC ((uint64_t)10 * 365 * 86400 * 1000)
 #define MAX_BUFFER ((uint64_t)1 << 30)
 #define MAX_COUNT 1000000000
 #define MAX_DEPTH 100           /* of a chain of certificates */
@@ -29,7 +30,7 @@
 	{ #lower "_client_buffer", IN_BOTH, 1, 1, &type_size, OF_SERVER(protocols[PROTOCOL_##upper].client_buffer), \
 	    .fallback = its_buffer, .min = 1, .max = MAX_BUFFER },
 
-#define OF_TLS(side, member) .offset = offsetof(struct server, side.member)
+#define OF_TLS(side, member) OF_SERVER(side.member)
 
 /* TLS has sides: clients, backends, an auth server. What all of them know, under the prefix of each: */
 #define TLS_DIRECTIVES(prefix, side, its_ciphers) \
@@ -67,7 +68,7 @@ const struct directive directives[] = {
 	    .max = MAX_COUNT },
 	{ "worker_rlimit_core", IN_MAIN, 1, 1, &type_limit_size, OF_CONF(rlimit_core), .fallback = "",
 	    .max = INT64_MAX },
-	{ "worker_shutdown_timeout", IN_MAIN, 1, 1, &type_msec, OF_CONF(shutdown_timeout), .max = MAX_MSEC },
+	{ "worker_shutdown_timeout", IN_MAIN, 1, 1, &type_msec, OF_CONF(shutdown_timeout), .max = CONF_MAX_MSEC },
 	{ "working_directory", IN_MAIN, 1, 1, &type_text, OF_CONF(working_directory) },
 	{ "env", IN_MAIN, 1, 1, &type_environment, OF_CONF(environment) },
 	{ "daemon", IN_MAIN, 1, 1, &type_flag, OF_CONF(daemon), .fallback = "on" },
@@ -96,7 +97,7 @@ const struct directive directives[] = {
 	{ "use", IN_EVENTS, 1, 1, &type_event_method, NO_FIELD },
 	{ "multi_accept", IN_EVENTS, 1, 1, &type_flag, OF_CONF(multi_accept), .fallback = "off" },
 	{ "accept_mutex", IN_EVENTS, 1, 1, &type_flag_ignored, NO_FIELD },
-	{ "accept_mutex_delay", IN_EVENTS, 1, 1, &type_msec_ignored, .max = MAX_MSEC },
+	{ "accept_mutex_delay", IN_EVENTS, 1, 1, &type_msec_ignored, .max = CONF_MAX_MSEC },
 	{ "epoll_events", IN_EVENTS, 1, 1, &type_number, OF_CONF(epoll_events), .fallback = "512",
 	    .min = 1, .max = 1 << 20 },
 	{ "debug_connection", IN_EVENTS, 1, 1, &type_debug_connection, OF_CONF(debug_connections) },
@@ -108,7 +109,7 @@ const struct directive directives[] = {
 	{ "listen", IN_SERVER, 1, ANY_ARGS, &type_listen, NO_FIELD },
 	{ "protocol", IN_SERVER, 1, 1, &type_protocol, OF_SERVER(protocol) },
 	{ "server_name", IN_BOTH, 1, ANY_ARGS, &type_server_names, OF_SERVER(names), .fallback = "" },
-	{ "timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(timeout), .fallback = "60s", .min = 1, .max = MAX_MSEC },
+	{ "timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(timeout), .fallback = "60s", .min = 1, .max = CONF_MAX_MSEC },
 	{ "max_errors", IN_BOTH, 1, 1, &type_number, OF_SERVER(max_errors), .fallback = "5", .max = MAX_COUNT },
 	{ "max_commands", IN_BOTH, 1, 1, &type_number, OF_SERVER(max_commands), .fallback = "1000",
 	    .min = 1, .max = MAX_COUNT },
@@ -127,7 +128,7 @@ const struct directive directives[] = {
 	{ "ssl_session_tickets", IN_BOTH, 1, 1, &type_flag, OF_TLS(tls, tickets), .fallback = "on" },
 	{ "ssl_session_ticket_key", IN_BOTH, 1, 1, &type_files, OF_TLS(tls, ticket_keys) },
 	{ "ssl_session_timeout", IN_BOTH, 1, 1, &type_seconds, OF_TLS(tls, session_timeout_s), .fallback = "5m",
-	    .max = MAX_MSEC / 1000 },
+	    .max = CONF_MAX_MSEC / 1000 },
 	{ "ssl_verify_client", IN_BOTH, 1, 1, &type_choice, OF_TLS(tls, verify), .fallback = "off",
 	    .words = words_verify_client },
 	{ "ssl_client_certificate", IN_BOTH, 1, 1, &type_file, OF_TLS(tls, client_certificate) },
@@ -135,20 +136,54 @@ const struct directive directives[] = {
 	{ "ssl_reject_handshake", IN_BOTH, 1, 1, &type_flag, OF_TLS(tls, reject_handshake), .fallback = "off" },
 
 	/* who is it */
-	{ "auth_http", IN_BOTH, 1, 1, &type_auth_http, OF_SERVER(auth) },
+	{ "auth_http", IN_BOTH, 1, ANY_ARGS, &type_auth_http, OF_SERVER(auth) },
 	{ "auth_http_timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(auth_http_timeout), .fallback = "60s",
-	    .min = 1, .max = MAX_MSEC },
+	    .min = 1, .max = CONF_MAX_MSEC },
 	{ "auth_http_buffer", IN_BOTH, 1, 1, &type_size, OF_SERVER(auth_http_buffer), .fallback = "16k",
 	    .min = 1, .max = MAX_BUFFER },
 	{ "auth_http_header", IN_BOTH, 2, 2, &type_header, OF_SERVER(auth_http_headers) },
 	{ "auth_http_pass_client_cert", IN_BOTH, 1, 1, &type_flag, OF_SERVER(auth_http_pass_client_cert),
 	    .fallback = "off" },
+	{ "auth_http_keepalive", IN_BOTH, 1, 1, &type_number, OF_DRAFT(http_keepalive), .fallback = "32",
+	    .max = MAX_COUNT },
+	{ "auth_http_keepalive_requests", IN_BOTH, 1, 1, &type_number, OF_DRAFT(http_keepalive_requests),
+	    .fallback = "1000", .min = 1, .max = MAX_COUNT },
+	{ "auth_http_keepalive_timeout", IN_BOTH, 1, 1, &type_msec, OF_DRAFT(http_keepalive_timeout),
+	    .fallback = "60s", .min = 1, .max = CONF_MAX_MSEC },
 	PEER_DIRECTIVES("auth_http_ssl", auth_http_tls),
-	{ "auth_file", IN_BOTH, 1, 1, &type_auth_file, OF_SERVER(auth) },
+	{ "upstream", IN_MAIL, 1, 1, NULL, .opens = IN_UPSTREAM },
+	{ "server", IN_UPSTREAM, 1, ANY_ARGS, &type_peer, .offset = offsetof(struct draft_upstream, peers) },
+	{ "auth_file", IN_BOTH, 1, ANY_ARGS, &type_auth_file, OF_SERVER(auth) },
+	{ "auth_mysql", IN_BOTH, 1, ANY_ARGS, &type_auth_mysql, OF_SERVER(auth) },
+	{ "auth_mysql_user", IN_BOTH, 1, 1, &type_line, OF_DRAFT(mysql.user) },
+	{ "auth_mysql_password_file", IN_BOTH, 1, 1, &type_file, OF_DRAFT(mysql.password_file) },
+	{ "auth_mysql_database", IN_BOTH, 1, 1, &type_line, OF_DRAFT(mysql.database) },
+	{ "auth_mysql_query", IN_BOTH, 1, 1, &type_auth_query, OF_DRAFT(mysql.query) },
+	{ "auth_mysql_ssl", IN_BOTH, 1, 1, &type_flag, OF_DRAFT(mysql.ssl), .fallback = "off" },
+	{ "auth_mysql_ssl_verify", IN_BOTH, 1, 1, &type_flag, OF_DRAFT(mysql.ssl_verify), .fallback = "on" },
+	{ "auth_mysql_ssl_trusted_certificate", IN_BOTH, 1, 1, &type_file, OF_DRAFT(mysql.trusted_certificate) },
+	{ "auth_mysql_ssl_certificate", IN_BOTH, 1, 1, &type_file, OF_DRAFT(mysql.certificate) },
+	{ "auth_mysql_ssl_certificate_key", IN_BOTH, 1, 1, &type_file, OF_DRAFT(mysql.key) },
+	{ "auth_pam", IN_BOTH, 1, ANY_ARGS, &type_auth_pam, OF_SERVER(auth) },
+	{ "auth_pam_user", IN_BOTH, 1, 1, &type_line, OF_DRAFT(pam.user), .fallback = "root" },
+	{ "auth_pam_directory", IN_BOTH, 1, 1, &type_file, OF_DRAFT(pam.directory) },
+	{ "auth_jwt", IN_BOTH, 1, ANY_ARGS, &type_auth_jwt, OF_SERVER(auth) },
+	{ "auth_introspection", IN_BOTH, 1, ANY_ARGS, &type_auth_introspection, OF_SERVER(auth) },
+	{ "auth_introspection_client_id", IN_BOTH, 1, 1, &type_line, OF_DRAFT(introspection.client_id) },
+	{ "auth_introspection_secret_file", IN_BOTH, 1, 1, &type_file, OF_DRAFT(introspection.secret_file) },
+	{ "auth_token_issuer", IN_BOTH, 1, 1, &type_line, OF_DRAFT(token.issuer) },
+	{ "auth_token_audience", IN_BOTH, 1, ANY_ARGS, &type_auth_names, OF_DRAFT(token.audiences) },
+	{ "auth_token_scope", IN_BOTH, 1, ANY_ARGS, &type_auth_scopes, OF_DRAFT(token.scopes) },
+	{ "auth_token_claim", IN_BOTH, 1, 1, &type_line, OF_DRAFT(token.claim) },
+	{ "auth_token_leeway", IN_BOTH, 1, 1, &type_msec, OF_DRAFT(token.leeway), .fallback = "60s",
+	    .max = CONF_MAX_MSEC },
+	{ "auth_passthrough", IN_BOTH, 1, 1, &type_auth_passthrough, OF_SERVER(auth) },
+	{ "auth_cache", IN_BOTH, 1, 3, &type_auth_cache, OF_SERVER(auth_cache), .fallback = "off" },
+	{ "auth_failure_delay", IN_BOTH, 1, 1, &type_msec, OF_SERVER(auth_failure_delay), .max = CONF_MAX_MSEC },
 	{ "auth_helpers", IN_BOTH, 1, 1, &type_processes, OF_SERVER(auth_helpers), .fallback = "auto",
 	    .min = 2, .max = MAX_PROCESSES },
 	{ "auth_timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(auth_timeout), .fallback = "60s",
-	    .min = 1, .max = MAX_MSEC },
+	    .min = 1, .max = CONF_MAX_MSEC },
 
 	/* where to */
 	{ "proxy", IN_BOTH, 1, 1, &type_proxy, NO_FIELD },
@@ -156,10 +191,13 @@ const struct directive directives[] = {
 	{ "proxy_buffer", IN_BOTH, 1, 1, &type_size, OF_SERVER(proxy_buffer), .fallback = "4k",
 	    .min = 1, .max = MAX_BUFFER },
 	{ "proxy_timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(proxy_timeout), .fallback = "24h",
-	    .min = 1, .max = MAX_MSEC },
+	    .min = 1, .max = CONF_MAX_MSEC },
 	{ "proxy_pass_error_message", IN_BOTH, 1, 1, &type_flag, OF_SERVER(proxy_pass_error_message),
 	    .fallback = "off" },
 	{ "proxy_smtp_auth", IN_BOTH, 1, 1, &type_flag, OF_SERVER(proxy_smtp_auth), .fallback = "off" },
+	{ "proxy_auth", IN_BOTH, 1, 1, &type_choice, OF_SERVER(proxy_auth), .fallback = "auto",
+	    .words = words_proxy_auth },
+	{ "proxy_master_user", IN_BOTH, 2, 3, &type_master, OF_DRAFT(master) },
 	{ "xclient", IN_BOTH, 1, 1, &type_flag, OF_SERVER(xclient), .fallback = "on" },
 
 	{ "proxy_ssl", IN_BOTH, 1, 1, &type_choice, OF_SERVER(proxy_ssl), .fallback = "off", .words = words_proxy_ssl },
@@ -167,7 +205,7 @@ const struct directive directives[] = {
 
 	/* the protocols */
 	PROTOCOLS(PROTOCOL_DIRECTIVES)
-	{ "smtp_greeting_delay", IN_BOTH, 1, 1, &type_msec, OF_SERVER(smtp_greeting_delay), .max = MAX_MSEC },
+	{ "smtp_greeting_delay", IN_BOTH, 1, 1, &type_msec, OF_SERVER(smtp_greeting_delay), .max = CONF_MAX_MSEC },
 
 	{ .name = NULL }
 };

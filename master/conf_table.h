@@ -25,18 +25,22 @@ enum conf_block {
 	IN_EVENTS = 1 << 1,
 	IN_MAIL   = 1 << 2,
 	IN_SERVER = 1 << 3,
-	IN_ANY    = IN_MAIN | IN_EVENTS | IN_MAIL | IN_SERVER,
-	SKIPPED   = 1 << 4,     /* a block of nginx's other sides: read over */
+	IN_UPSTREAM = 1 << 4,
+	IN_ANY    = IN_MAIN | IN_EVENTS | IN_MAIL | IN_SERVER | IN_UPSTREAM,
+	SKIPPED   = 1 << 5,     /* a block of nginx's other sides: read over */
 };
 
 #define ANY_ARGS UINT_MAX
+
+/* Limits that nobody should meet; they keep sums and products from wrapping. */
+#define CONF_MAX_MSEC ((uint64_t)10 * 365 * 86400 * 1000)
 
 struct directive {
 	const char *name;
 	unsigned blocks;
 	unsigned min_args, max_args;
 	const struct conf_type *type;   /* NULL: the row is structure (a block, include) and has no value */
-	size_t offset;                  /* of the field in struct conf; of IN_MAIL and IN_SERVER, in struct server */
+	size_t offset;                  /* of the field: in struct conf, or draft_server (IN_MAIL, IN_SERVER), or draft_upstream */
 	const char *fallback;           /* the words of the default; NULL: the field starts as zeros */
 	uint64_t min, max;              /* of numbers, sizes and times; `max` is the set of words for word sets */
 	enum conf_block opens;          /* of a block: which one; else 0 */

@@ -184,15 +184,23 @@ set_text(struct conf_build *b, const struct directive *d, void *field, size_t ar
 
 const struct conf_type type_text = { set_text, print_text, sizeof(const char *), false };
 
-/* Would this text, sent to a peer in a line of its protocol, break that line? */
-static bool
-breaks_lines(const char *text)
+bool
+conf_breaks_lines(const char *text)
 {
 	for (; *text != '\0'; text++)
 		if ((unsigned char)*text < 0x20 || *text == 0x7f)
 			return true;
 	return false;
 }
+
+/* A text that peers or helpers are told in a line. */
+static const char *
+set_line(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
+{
+	return conf_breaks_lines(argv[0]) ? "value holds a control character" : set_text(b, d, field, argc, argv);
+}
+
+const struct conf_type type_line = { set_line, print_text, sizeof(const char *), false };
 
 static const char *
 set_words(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
@@ -203,7 +211,7 @@ set_words(struct conf_build *b, const struct directive *d, void *field, size_t a
 	if (*words == NULL)
 		*words = arena_alloc(b->arena, sizeof(**words));
 	for (size_t i = 0; i < argc; i++) {
-		if (breaks_lines(argv[i]))
+		if (conf_breaks_lines(argv[i]))
 			return "value holds a control character";
 		arena_append(b->arena, words, arena_strdup(b->arena, argv[i]));
 	}

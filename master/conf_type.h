@@ -32,8 +32,11 @@ extern const char CONF_SAID[];
 
 /* Anybody's (conf_type.c). */
 extern const struct conf_type type_flag, type_number, type_size, type_msec, type_short_msec, type_path;
-extern const struct conf_type type_seconds, type_words;
+extern const struct conf_type type_seconds, type_words, type_line;
 extern const struct conf_type type_flag_ignored, type_msec_ignored, type_skipped;
+
+/* Would this text, sent to a peer in a line of its protocol, break that line? */
+bool conf_breaks_lines(const char *text);
 
 /*
  * One of the row's words, or a set of them (conf_type_word.c). The fields are enums, which
@@ -46,7 +49,7 @@ struct conf_word {
 
 extern const struct conf_type type_choice, type_set;
 extern const struct conf_word words_methods[], words_ssl_protocols[], words_starttls[], words_proxy_ssl[];
-extern const struct conf_word words_verify_client[];
+extern const struct conf_word words_verify_client[], words_proxy_auth[];
 
 /* Of the main block and events (conf_type_main.c). */
 extern const struct conf_type type_user, type_processes, type_affinity, type_priority, type_limit, type_limit_size;
@@ -56,7 +59,15 @@ extern const struct conf_type type_environment, type_text, type_debug_points, ty
 extern const struct conf_type type_error_log, type_server_log;
 
 /* Of mail and server (conf_type_mail.c). */
-extern const struct conf_type type_protocol, type_server_names, type_auth_http, type_auth_file, type_header, type_proxy_pass, type_proxy;
+extern const struct conf_type type_protocol, type_server_names, type_header, type_proxy_pass, type_master, type_proxy;
+
+/* The auth_* lines of a chain, and what stands beside them (conf_type_auth.c). */
+extern const struct conf_type type_auth_http, type_auth_introspection, type_auth_file, type_auth_mysql, type_auth_pam;
+extern const struct conf_type type_auth_jwt, type_auth_passthrough, type_auth_query, type_auth_names, type_auth_scopes;
+extern const struct conf_type type_auth_cache;
+
+/* upstream (conf_type_upstream.c). */
+extern const struct conf_type type_peer;
 
 /* Of TLS, on either side (conf_type_tls.c). */
 extern const struct conf_type type_file, type_files, type_keys, type_commands, type_peer_verify, type_session_cache;

@@ -9,9 +9,6 @@
 #include "master/conf_table.h"
 #include "master/conf_type.h"
 
-#define HTTP_PORT 80
-#define HTTPS_PORT 443
-
 static const char *
 set_protocol(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
 {
@@ -89,140 +86,6 @@ print_server_names(const struct conf_printer *p, const struct directive *d, cons
 
 const struct conf_type type_server_names = { set_server_names, print_server_names, sizeof(const char **), false };
 
-/* Of several auth_http in a block the last one counts. */
-static void
-forget_http(struct conf_auth **chain)
-{
-	struct conf_auth **kept = chain;
-
-	for (; chain != NULL && *chain != NULL; chain++)
-		if ((*chain)->source->kind != SOURCE_HTTP)
-			*kept++ = *chain;
-	if (kept != NULL)
-		*kept = NULL;
-}
-
-/* A new link at the end of the chain. */
-static struct conf_source *
-new_source(struct conf_build *b, void *field, enum source_kind kind)
-{
-	struct conf_auth *link = arena_alloc(b->arena, sizeof(*link));
-
-	if (kind == SOURCE_HTTP)
-		forget_http(*(struct conf_auth ***)field);
-	link->source = arena_alloc(b->arena, sizeof(*link->source));
-	*link->source = (struct conf_source){ .kind = kind, .place = b->place, .mailbox = -1 };
-	arena_append(b->arena, field, link);
-	return link->source;
-}
-
-/* Blanks and control characters would break the request line. */
-static bool
-is_uri(const char *text)
-{
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text <= ' ' || *text == 0x7f)
-			return false;
-	return true;
-}
-
-/* "host:port" in front of `/uri` or `?args`, or "unix:PATH" in front of `:/uri`. Its length. */
-static size_t
-address_len(const char *url)
-{
-	if (strncmp(url, "unix:", 5) == 0)
-		return 5 + strcspn(url + 5, ":");
-	return strcspn(url, "/?");
-}
-
-/* What the Host header says: the host as written, without the port. */
-static const char *
-host_header(struct conf_build *b, const char *address)
-{
-	const char *end = address[0] == '[' ? strchr(address, ']') : NULL;
-
-	if (strncmp(address, "unix:", 5) == 0)
-		return "localhost";
-	return arena_printf(b->arena, "%.*s", (int)(end != NULL ? (size_t)(end + 1 - address) : strcspn(address, ":")),
-	    address);
-}
-
-/* Reads what stands behind the scheme. */
-static const char *
-read_url(struct conf_build *b, const struct directive *d, struct conf_source *source, const char *url)
-{
-	const char *uri = url + address_len(url);
-	const char *address = arena_printf(b->arena, "%.*s", (int)(uri - url), url);
-	struct conf_web *web = arena_alloc(b->arena, sizeof(*web));
-
-	web->name = conf_build_name(b, d->name, url, address, source->https ? HTTPS_PORT : HTTP_PORT);
-	if (web->name == NULL)
-		return CONF_SAID;
-	conf_build_resolve(b, web->name);
-	uri += strncmp(url, "unix:", 5) == 0 && *uri == ':';
-	web->uri = arena_printf(b->arena, "%s%s", *uri == '/' ? "" : "/", uri);
-	web->host = host_header(b, address);
-	web->label = source->label = arena_printf(b->arena, "%s%s", source->https ? "https://" : "", url);
-	arena_append(b->arena, &source->servers, web);
-	source->key = arena_printf(b->arena, "http%s %s %s", source->https ? "s" : "", address, web->uri);
-	return NULL;
-}
-
-static const char *
-set_auth_http(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
-{
-	const char *url = argv[0];
-	bool https = strncmp(url, "https://", 8) == 0;
-	struct conf_source *source = new_source(b, field, SOURCE_HTTP);
-
-	(void)argc;
-	if (https || strncmp(url, "http://", 7) == 0)
-		url = strstr(url, "//") + 2;
-	if (https && strncmp(url, "unix:", 5) == 0)
-		return "knows no \"https://\" on UNIX sockets";
-	if (!is_uri(url))
-		return "value holds a blank or a control character";
-	source->https = https;
-	return read_url(b, d, source, url);
-}
-
-static void
-print_source(const struct conf_printer *p, const struct directive *d, const void *field, enum source_kind kind)
-{
-	for (struct conf_auth **link = *(struct conf_auth **const *)field; link != NULL && *link != NULL; link++)
-		if ((*link)->source->kind == kind)
-			conf_print(p, d->name, (*link)->source->label, NULL);
-}
-
-static void
-print_auth_http(const struct conf_printer *p, const struct directive *d, const void *field)
-{
-	print_source(p, d, field, SOURCE_HTTP);
-}
-
-const struct conf_type type_auth_http = { set_auth_http, print_auth_http, sizeof(struct conf_auth **), true };
-
-static const char *
-set_auth_file(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
-{
-	struct conf_source *source = new_source(b, field, SOURCE_FILE);
-
-	(void)d, (void)argc;
-	if (argv[0][0] == '\0')
-		return "value must not be empty";
-	source->path = conf_build_path(b, b->folder, argv[0]);
-	source->label = source->path;
-	return NULL;
-}
-
-static void
-print_auth_file(const struct conf_printer *p, const struct directive *d, const void *field)
-{
-	print_source(p, d, field, SOURCE_FILE);
-}
-
-const struct conf_type type_auth_file = { set_auth_file, print_auth_file, sizeof(struct conf_auth **), true };
-
 static bool
 is_header_text(const char *text)
 {
@@ -276,6 +139,40 @@ print_proxy_pass(const struct conf_printer *p, const struct directive *d, const 
 }
 
 const struct conf_type type_proxy_pass = { set_proxy_pass, print_proxy_pass, sizeof(struct conf_name *), false };
+
+/* The password is read when it is known that a server wants it. */
+static const char *
+set_master(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
+{
+	struct draft_master *master = arena_alloc(b->arena, sizeof(*master));
+
+	(void)d;
+	if (argv[0][0] == '\0' || argv[1][0] == '\0')
+		return "value must not be empty";
+	if (conf_breaks_lines(argv[0]))
+		return "value holds a control character";
+	if (argc > 2 && strcmp(argv[2], "always") != 0) {
+		conf_say(LOG_EMERG, &b->place, "invalid parameter \"%s\"", argv[2]);
+		return CONF_SAID;
+	}
+	master->user = arena_strdup(b->arena, argv[0]);
+	master->path = conf_build_path(b, b->folder, argv[1]);
+	master->always = argc > 2;
+	master->place = b->place;
+	*(struct draft_master **)field = master;
+	return NULL;
+}
+
+static void
+print_master(const struct conf_printer *p, const struct directive *d, const void *field)
+{
+	const struct draft_master *master = *(struct draft_master *const *)field;
+
+	if (master != NULL)
+		conf_print(p, d->name, master->user, master->path, master->always ? "always" : NULL, NULL);
+}
+
+const struct conf_type type_master = { set_master, print_master, sizeof(struct draft_master *), false };
 
 /* nginx takes this flag and never looks at it. */
 static const char *

@@ -36,6 +36,12 @@ const struct conf_word words_verify_client[] = {
 	{ "optional_no_ca", SSL_VERIFY_OPTIONAL_NO_CA }, { .text = NULL }
 };
 
+const struct conf_word words_proxy_auth[] = {
+	{ "auto", PROXY_AUTH_AUTO }, { "plain", PROXY_AUTH_PLAIN }, { "login", PROXY_AUTH_LOGIN },
+	{ "xoauth2", PROXY_AUTH_XOAUTH2 }, { "oauthbearer", PROXY_AUTH_OAUTHBEARER },
+	{ "external", PROXY_AUTH_EXTERNAL }, { "none", PROXY_AUTH_NONE }, { .text = NULL }
+};
+
 /* As in nginx, upper and lower case are the same. */
 static const struct conf_word *
 word_called(const struct conf_build *b, const struct directive *d, const char *text)

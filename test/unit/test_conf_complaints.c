@@ -264,7 +264,7 @@ static const struct {
 	{ "server_name;", "invalid number of arguments in \"server_name\" directive" },
 	{ "server_name a;server_name b;", "\"server_name\" directive is duplicate" },
 	{ "protocol IMAP;", "unknown protocol \"IMAP\"" },
-	{ "auth_http a b;", "invalid number of arguments in \"auth_http\" directive" },
+	{ "auth_http;", "invalid number of arguments in \"auth_http\" directive" },
 	{ "auth_http \"\";", "no host in auth_http \"\"" },
 	{ "auth_http http://;", "no host in auth_http \"\"" },
 	{ "auth_http https://;", "no host in auth_http \"\"" },

@@ -41,7 +41,7 @@ static const char *const texts[] = {
 	"server { listen two.test:24-25 backlog=9 rcvbuf=1k sndbuf=2k so_keepalive=1m::9 multipath; error_log s crit;\n"
 	"smtp_capabilities \"SIZE 1\" '' a\\\\b; smtp_auth none; smtp_greeting_delay 5s; proxy_pass localhost; }\n"
 	"server { listen unix:/s mode=0600 owner=root group=0; protocol pop3; auth_file users; auth_helpers 7;\n"
-	"proxy_pass 127.0.0.1; pop3_auth apop external; }\n"
+	"proxy_pass 127.0.0.1; pop3_auth apop cram-md5; }\n"
 	"server { listen 110 so_keepalive=off bind; auth_http unix:/a:/b; proxy_pass unix:/c; } }",
 	"ssl_object_cache_inheritable off; events{}\n"
 	"mail { auth_http https://localhost/x; starttls only; ssl_certificate 'a b'; ssl_certificate c;\n"
@@ -59,6 +59,21 @@ static const char *const texts[] = {
 	"server { listen 993 ssl; listen 143; server_name a.test *.test; }\n"
 	"server { listen 993 ssl rcvbuf=4k; server_name *.b.test; ssl_session_cache off; listen two.test:994-995 ssl;\n"
 	"protocol imap; } server { listen 143; server_name c.test; ssl_session_cache builtin:7; listen unix:/s ssl; } }",
+	"events{} mail { upstream two { server localhost; server two.test:81 weight=2 max_fails=0 fail_timeout=1500ms;\n"
+	"server unix:/a/b backup; } upstream unused { server [::1]; }\n"
+	"auth_pam mail 'match=*@a b'; auth_http http://two/x http://[::1]/y match=*@a.test match=*; auth_file users;\n"
+	"auth_mysql 127.0.0.1 match=a*; auth_mysql unix:/m; auth_mysql two.test:7; auth_jwt users;\n"
+	"auth_introspection http://two http://127.0.0.1:1/i match=b; auth_passthrough on; proxy_pass 127.0.0.1;\n"
+	"auth_http_keepalive 0; auth_http_keepalive_requests 7; auth_http_keepalive_timeout 5ms;\n"
+	"auth_mysql_user u; auth_mysql_password_file users; auth_mysql_database d; auth_mysql_query 'SELECT \n\"a\"';\n"
+	"auth_mysql_ssl on; auth_mysql_ssl_verify off; auth_mysql_ssl_trusted_certificate ca;\n"
+	"auth_mysql_ssl_certificate c; auth_mysql_ssl_certificate_key k; auth_pam_user root; auth_pam_directory d;\n"
+	"auth_introspection_client_id me; auth_introspection_secret_file users; auth_token_issuer https://i;\n"
+	"auth_token_audience a 'b c'; auth_token_audience d; auth_token_scope mail; auth_token_claim sub;\n"
+	"auth_token_leeway 1500ms; auth_cache zone=z:1m ttl=5s negative=1ms; auth_failure_delay 2s; auth_timeout 9s;\n"
+	"proxy_auth xoauth2; proxy_master_user 'm u' users; imap_auth plain xoauth2 oauthbearer;\n"
+	"server { listen 127.0.0.1:143; } server { listen 127.0.0.1:144; protocol imap; auth_cache off;\n"
+	"auth_http https://localhost; proxy_master_user m users always; proxy_auth none; imap_auth external; } }",
 };
 
 /* What is printed is what would be printed of it again. */
@@ -86,7 +101,12 @@ START_TEST(a_dump_shows_every_directive_that_has_a_value)
 	static const char *const silent[] = {
 		"include", "user", "worker_cpu_affinity", "worker_rlimit_nofile", "worker_rlimit_core",
 		"working_directory", "env", "accept_mutex", "accept_mutex_delay", "debug_connection", "auth_http_header",
-		"auth_file", "proxy", "proxy_pass", "smtp_capabilities",
+		"auth_file", "upstream", "auth_mysql", "auth_mysql_user", "auth_mysql_password_file",
+		"auth_mysql_database", "auth_mysql_query", "auth_mysql_ssl_trusted_certificate",
+		"auth_mysql_ssl_certificate", "auth_mysql_ssl_certificate_key", "auth_pam", "auth_pam_directory",
+		"auth_jwt", "auth_introspection", "auth_introspection_client_id", "auth_introspection_secret_file",
+		"auth_token_issuer", "auth_token_audience", "auth_token_scope", "auth_token_claim", "auth_passthrough",
+		"proxy_master_user", "proxy", "proxy_pass", "smtp_capabilities",
 		"ssl_dhparam", "ssl_session_ticket_key", "ssl_client_certificate", "ssl_stapling_file",
 	};
 	static const char *const silent_tls[] = {
