@@ -114,6 +114,13 @@ static const struct {
 	CASE(200, YES "Auth-User: u\nAuth-Pass: x\n", "accepted user u pass x to 192.0.2.1 port 143",
 	    .method = METHOD_EXTERNAL, .set = NAMELESS),
 
+	/* nor need a token, which is as good as a password for a backend */
+	CASE(200, YES, "bad: did not send user", .method = METHOD_OAUTHBEARER, .set = NAMELESS),
+	CASE(200, YES "Auth-User: u\n", "accepted user u to 192.0.2.1 port 143", .method = METHOD_OAUTHBEARER,
+	    .set = NAMELESS),
+	CASE(200, YES, "accepted to 192.0.2.1 port 143", .method = METHOD_XOAUTH2),
+	CASE(200, YES "Auth-Pass: x\n", "accepted pass x to 192.0.2.1 port 143", .method = METHOD_OAUTHBEARER),
+
 	/* a digest is no password for the backend */
 	CASE(200, YES, "bad: did not send password", .method = METHOD_APOP),
 	CASE(200, YES, "bad: did not send password", .method = METHOD_CRAM_MD5),
@@ -148,6 +155,31 @@ static const struct {
 	    "refused \"no\" and close: sent invalid header in response: Auth-Error-Code"),
 	CASE(200, "Auth-Status: no\nAuth-Error-Code: 535 5.7.0 x\n",
 	    "refused \"no\" and close: sent invalid header in response: Auth-Error-Code"),
+
+	/* for an OAuth client, and for the next source */
+	CASE(200, "Auth-Status: no\nAuth-Error-SASL: eyJzdGF0dXMiOiI0MDEifQ==\n",
+	    "refused \"no\" challenge eyJzdGF0dXMiOiI0MDEifQ== and close"),
+	CASE(200, "Auth-Status: no\nAuth-Error-SASL: {\"status\":\"401\"}\n",
+	    "refused \"no\" and close: sent invalid header in response: Auth-Error-SASL"),
+	CASE(200, "Auth-Status: no\nAuth-Error-SASL: eyJ zdGF0\n",
+	    "refused \"no\" and close: sent invalid header in response: Auth-Error-SASL"),
+	CASE(200, "Auth-Status: no\nAuth-Error-SASL: \n",
+	    "refused \"no\" and close: sent invalid header in response: Auth-Error-SASL"),
+	CASE(200, "Auth-Status: no\nAuth-Error-SASL: eyJ9\nAuth-Error-SASL: eyJ9\n",
+	    "bad: sent invalid header in response: Auth-Error-SASL twice"),
+	CASE(200, YES "Auth-Error-SASL: eyJ9\n", "bad: sent invalid header in response: Auth-Error-SASL with OK"),
+	CASE(200, "Auth-Status: no\nAuth-Unknown-User: on\n", "unknown \"no\" and close"),
+	CASE(200, "Auth-Status: no\nAuth-Unknown-User: on\nAuth-Wait: 2\nAuth-Error-Code: 550\n",
+	    "unknown \"no\" code 550 after 2000"),
+	CASE(200, "Auth-Status: no\nAuth-Unknown-User: off\n", "refused \"no\" and close"),
+	CASE(200, "Auth-Status: no\nAuth-Unknown-User: ON\n",
+	    "refused \"no\" and close: sent invalid header in response: Auth-Unknown-User"),
+	CASE(200, "Auth-Status: no\nAuth-Unknown-User: \n",
+	    "refused \"no\" and close: sent invalid header in response: Auth-Unknown-User"),
+	CASE(200, "Auth-Status: no\nAuth-Unknown-User: on\nAuth-Unknown-User: on\n",
+	    "bad: sent invalid header in response: Auth-Unknown-User twice"),
+	CASE(200, YES "Auth-Unknown-User: on\n", "bad: sent invalid header in response: Auth-Unknown-User with OK"),
+	CASE(200, YES "Auth-Unknown-User: off\n", "bad: sent invalid header in response: Auth-Unknown-User with OK"),
 
 	CASE(200, "Auth-Status: WAIT\n", "again after 0"),
 	CASE(200, "Auth-Status: WAIT\nAuth-Wait: 5\n", "again after 5000"),
@@ -220,8 +252,9 @@ outcome_text(char *out, enum http_answer_verdict verdict, const struct auth_answ
 		add_number(out, " ssl ", answer->ssl);
 		add(out, " name ", answer->ssl_name);
 	} else {
-		sprintf(out, "refused \"%s\"", answer->text);
+		sprintf(out, "%s \"%s\"", answer->outcome == AUTH_UNKNOWN ? "unknown" : "refused", answer->text);
 		add(out, " code ", answer->code);
+		add(out, " challenge ", answer->challenge);
 		add_number(out, " after ", answer->wait_ms);
 		add(out, " and close", answer->close ? "" : NULL);
 		add(out, ": ", *why != '\0' ? why : NULL);
@@ -260,6 +293,27 @@ START_TEST(an_error_text_is_cut_between_characters)
 }
 END_TEST
 
+START_TEST(an_error_challenge_is_of_a_bounded_length)
+{
+	static const size_t lens[] = { 2048, 2052 };
+
+	for (int i = 0; i < UNIT_COUNT(lens); i++) {
+		struct http_answer answer = { .doubled = NULL };
+		char challenge[4096] = "", why[HTTP_ANSWER_WHY];
+		struct auth_answer out;
+
+		memset(challenge, 'A', lens[i]);
+		http_answer_header(&answer, "Auth-Status", "no");
+		http_answer_header(&answer, "Auth-Error-SASL", challenge);
+		ck_assert_int_eq(http_answer_judge(&answer, 200, question_of(0), &out, why), ANSWER_FINAL);
+		ck_assert_int_eq(out.outcome, AUTH_REFUSED);
+		ck_assert((out.challenge != NULL) == (i == 0));
+		http_answer_reset(&answer);
+		auth_answer_reset(&out);
+	}
+}
+END_TEST
+
 START_TEST(a_password_that_the_server_repeats_is_not_for_the_log)
 {
 	const struct auth_question *question = question_of(0);
@@ -287,6 +341,7 @@ http_answer_suite(void)
 
 	tcase_add_loop_test(tcase, an_answer_means, 0, UNIT_COUNT(cases));
 	tcase_add_test(tcase, an_error_text_is_cut_between_characters);
+	tcase_add_test(tcase, an_error_challenge_is_of_a_bounded_length);
 	tcase_add_test(tcase, a_password_that_the_server_repeats_is_not_for_the_log);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -6,12 +6,14 @@
 #include <strings.h>
 #include <sys/un.h>
 
+#include "common/base64.h"
 #include "common/mem.h"
 #include "common/num.h"
 #include "worker/proto/quote.h"
 
 #define WAIT_MAX_S 600          /* longer ones are shortened */
 #define TEXT_MAX 480            /* bytes of an error text: an SMTP reply line has 512 */
+#define CHALLENGE_MAX 2048      /* bytes of an error challenge, in base64 */
 #define HOST_MAX 253            /* RFC 1035 section 2.3.4 */
 
 static const char *const names[ANSWER_FIELDS] = {
@@ -24,6 +26,8 @@ static const char *const names[ANSWER_FIELDS] = {
 	[ANSWER_CODE]   = "Auth-Error-Code",
 	[ANSWER_SSL]    = "Auth-SSL",
 	[ANSWER_SSL_NAME] = "Auth-SSL-Name",
+	[ANSWER_CHALLENGE] = "Auth-Error-SASL",
+	[ANSWER_UNKNOWN] = "Auth-Unknown-User",
 };
 
 void
@@ -169,22 +173,34 @@ judge_ssl(const struct http_answer *answer, struct auth_answer *out, char *why)
 	return ANSWER_FINAL;
 }
 
-/* Only the source can tell whose certificate that is. */
+/* Only the source can tell whose certificate or token that is. */
 static bool
 needs_user(const struct auth_question *question)
 {
 	const struct credentials *credentials = question->credentials;
 
-	return credentials->method == METHOD_EXTERNAL && !is_given(credentials->user);
+	return credentials->method != METHOD_NONE && !is_given(credentials->user);
+}
+
+/* The name of a header that only a refusal can have. */
+static const char *
+refusal_header(const struct http_answer *answer)
+{
+	static const enum http_answer_field fields[] = { ANSWER_CODE, ANSWER_CHALLENGE, ANSWER_UNKNOWN };
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (answer->fields[fields[i]] != NULL)
+			return names[fields[i]];
+	return NULL;
 }
 
 static enum http_answer_verdict
 judge_ok(const struct http_answer *answer, const struct auth_question *question, struct auth_answer *out, char *why)
 {
-	const char *user = answer->fields[ANSWER_USER], *pass = answer->fields[ANSWER_PASS];
+	const char *user = answer->fields[ANSWER_USER], *pass = answer->fields[ANSWER_PASS], *refusal;
 
-	if (answer->fields[ANSWER_CODE] != NULL)
-		return bad(why, "sent invalid header in response: Auth-Error-Code with OK");
+	if ((refusal = refusal_header(answer)) != NULL)
+		return bad(why, "sent invalid header in response: %s with OK", refusal);
 	if (!is_given(user) && needs_user(question))
 		return bad(why, "did not send user");
 	if (!is_given(pass) && needs_password(question))
@@ -257,20 +273,46 @@ loggable(const char *text, const char *pass)
 	return repeats(text, pass) ? "not shown: it holds the password" : text;
 }
 
-static enum http_answer_verdict
-judge_refusal(const struct http_answer *answer, const struct auth_question *question, struct auth_answer *out,
-    char *why)
+/* Of RFC 7628 section 3.2.2: it goes to the client as it is, on a line of its own. */
+static bool
+is_challenge(const char *text)
 {
-	const char *code = answer->fields[ANSWER_CODE];
+	char decoded[BASE64_DECODED(CHALLENGE_MAX)];
+	size_t len = strlen(text);
 
-	out->outcome = AUTH_REFUSED;
-	out->text = error_text(answer->fields[ANSWER_STATUS]);
-	out->reason = mem_strdup(loggable(out->text, question->credentials->pass));
-	out->close = out->wait_ms == 0;
+	return len > 0 && len <= CHALLENGE_MAX && base64_decode(decoded, text, len) != -1;
+}
+
+/* The rest of a refusal. What is wrong here does not make it less of one, nor lets the next source be asked. */
+static void
+read_details(const struct http_answer *answer, struct auth_answer *out, char *why)
+{
+	const char *code = answer->fields[ANSWER_CODE], *challenge = answer->fields[ANSWER_CHALLENGE];
+	const char *unknown = answer->fields[ANSWER_UNKNOWN];
+
 	if (code != NULL && is_error_code(code))
 		out->code = mem_strdup(code);
 	else if (code != NULL)
 		bad(why, "sent invalid header in response: Auth-Error-Code");
+	if (challenge != NULL && is_challenge(challenge))
+		out->challenge = mem_strdup(challenge);
+	else if (challenge != NULL)
+		bad(why, "sent invalid header in response: Auth-Error-SASL");
+	if (unknown != NULL && strcmp(unknown, "on") == 0)
+		out->outcome = AUTH_UNKNOWN;
+	else if (unknown != NULL && strcmp(unknown, "off") != 0)
+		bad(why, "sent invalid header in response: Auth-Unknown-User");
+}
+
+static enum http_answer_verdict
+judge_refusal(const struct http_answer *answer, const struct auth_question *question, struct auth_answer *out,
+    char *why)
+{
+	out->outcome = AUTH_REFUSED;
+	out->text = error_text(answer->fields[ANSWER_STATUS]);
+	out->reason = mem_strdup(loggable(out->text, question->credentials->pass));
+	out->close = out->wait_ms == 0;
+	read_details(answer, out, why);
 	return ANSWER_FINAL;
 }
 

@@ -4,7 +4,7 @@
  * Pure: gathers the headers that concern us while the head is read, then judges them.
  * It fails closed: a yes is a 2xx status and exactly one "Auth-Status: OK", with a
  * backend that can be one. A header that came twice, or that contradicts the verdict,
- * is a failure. Built on: auth, addr, num.
+ * is a failure. Built on: auth, addr, base64, num.
  */
 #ifndef POSTERN_WORKER_AUTH_HTTP_ANSWER_H
 #define POSTERN_WORKER_AUTH_HTTP_ANSWER_H
@@ -15,7 +15,7 @@
 
 enum http_answer_field {
 	ANSWER_STATUS, ANSWER_SERVER, ANSWER_PORT, ANSWER_USER, ANSWER_PASS, ANSWER_WAIT, ANSWER_CODE,
-	ANSWER_SSL, ANSWER_SSL_NAME,
+	ANSWER_SSL, ANSWER_SSL_NAME, ANSWER_CHALLENGE, ANSWER_UNKNOWN,
 	ANSWER_FIELDS
 };
 
