@@ -72,6 +72,7 @@
 #define UNIT_AUTH(SUITE) \
 	SUITE(http_answer) \
 	SUITE(auth_http) \
+	SUITE(web) \
 	SUITE(auth_helper) \
 	SUITE(auth_file)
 

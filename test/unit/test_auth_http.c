@@ -20,7 +20,10 @@ static struct loop *loop;
 static struct scripted *scripted;
 static struct auth *auth;
 static struct conf_name name;
-static struct conf_web web = { .name = &name, .host = "localhost", .uri = "/auth", .label = "localhost/auth" };
+static struct conf_web web = {
+	.name = &name, .host = "localhost", .uri = "/auth", .label = "localhost/auth",
+	.weight = 1, .max_fails = 1, .fail_timeout = 10000,
+};
 static struct conf_web *webs[] = { &web, NULL };
 static struct conf_source source;
 static struct conf_source *sources[] = { &source, NULL };
@@ -174,6 +177,12 @@ static const struct {
 	{ PROTOCOL_IMAP, METHOD_PLAIN, "joe", "pw", "the boss",
 	    "Auth-Method: plain\r\nAuth-User: joe\r\nAuth-Pass: pw\r\nAuth-Protocol: imap\r\nAuth-Login-Attempt: 1\r\n"
 	    "Client-IP: 198.51.100.7\r\nAuth-Authz: the%20boss\r\nX-Key: a b%\r\n" },
+	{ PROTOCOL_IMAP, METHOD_XOAUTH2, "joe@example.org", "ya29.vF9dft4qmTc2Nvb3=", NULL,
+	    "Auth-Method: xoauth2\r\nAuth-User: joe@example.org\r\nAuth-Pass: ya29.vF9dft4qmTc2Nvb3=\r\n"
+	    "Auth-Protocol: imap\r\nAuth-Login-Attempt: 1\r\nClient-IP: 198.51.100.7\r\nX-Key: a b%\r\n" },
+	{ PROTOCOL_POP3, METHOD_OAUTHBEARER, "", "a%b", NULL,
+	    "Auth-Method: oauthbearer\r\nAuth-User: \r\nAuth-Pass: a%25b\r\n"
+	    "Auth-Protocol: pop3\r\nAuth-Login-Attempt: 1\r\nClient-IP: 198.51.100.7\r\nX-Key: a b%\r\n" },
 	{ PROTOCOL_SMTP, METHOD_NONE, NULL, NULL, NULL,
 	    "Auth-Method: none\r\nAuth-User: \r\nAuth-Pass: \r\nAuth-Protocol: smtp\r\nAuth-Login-Attempt: 1\r\n"
 	    "Client-IP: 198.51.100.7\r\nClient-Host: [UNAVAILABLE]\r\nAuth-SMTP-Helo: there\r\n"
@@ -228,7 +237,7 @@ static const struct {
 START_TEST(tls_is_told_of_as_nginx_tells_it)
 {
 	static const struct scripted_step steps[] = { { .reply = YES } };
-	char *end = mem_printf("%sAuth-Authz: boss\r\n\r\n", tls_requests[_i].headers);
+	char *end = mem_printf("%sAuth-Session-ID: 0123456789abcdef\r\nAuth-Authz: boss\r\n\r\n", tls_requests[_i].headers);
 	const char *request;
 
 	serve(STEPS(steps));
@@ -240,6 +249,7 @@ START_TEST(tls_is_told_of_as_nginx_tells_it)
 		.fingerprint = "1f", .fingerprint_sha256 = "2f", .certificate = "-----BEGIN X\na+b/=\n",
 	};
 	credentials.authz = (char *)(uintptr_t)"boss";
+	question.session = "0123456789abcdef";
 	ask();
 	request = scripted_request(scripted);
 	ck_assert_uint_gt(strlen(request), strlen(end));
@@ -257,6 +267,20 @@ START_TEST(a_unix_client_is_named_and_attempts_are_counted)
 	question.attempt = 12;
 	ask();
 	ck_assert_ptr_nonnull(strstr(scripted_request(scripted), "\r\nAuth-Login-Attempt: 12\r\nClient-IP: unix:\r\n"));
+}
+END_TEST
+
+START_TEST(a_connection_that_is_not_to_be_kept_is_not_asked_for)
+{
+	static const struct scripted_step steps[] = { { .reply = YES } };
+
+	serve(STEPS(steps));
+	source.keepalive = 0;
+	auth_free(&auth);
+	auth = auth_new(&conf, loop, NULL, 1);
+	ask();
+	ck_assert_ptr_nonnull(strstr(scripted_request(scripted), "\r\nConnection: close\r\n"));
+	ck_assert_uint_eq(auth_idle_descriptors(auth), 0);
 }
 END_TEST
 
@@ -454,6 +478,7 @@ auth_http_suite(void)
 	tcase_add_loop_test(tcase, a_request_is_written_as_nginx_writes_it, 0, UNIT_COUNT(requests));
 	tcase_add_loop_test(tcase, tls_is_told_of_as_nginx_tells_it, 0, UNIT_COUNT(tls_requests));
 	tcase_add_test(tcase, a_unix_client_is_named_and_attempts_are_counted);
+	tcase_add_test(tcase, a_connection_that_is_not_to_be_kept_is_not_asked_for);
 	tcase_add_test(tcase, a_line_break_never_makes_a_header);
 	tcase_add_loop_test(tcase, an_outcome_is_told_and_a_failure_logged_once, 0, UNIT_COUNT(outcomes));
 	tcase_add_test(tcase, a_silent_server_times_out);

@@ -1,63 +1,22 @@
 /* auth_http - the source that asks an HTTP server, as nginx's auth_http does */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "common/mem.h"
-#include "worker/auth/auth_source.h"
 #include "worker/auth/http_answer.h"
-#include "worker/net/http_client.h"
+#include "worker/auth/web.h"
 #include "worker/proto/quote.h"
 
-#define REQUEST_MAX ((size_t)1 << 20)   /* what a client may send stays far below, escaped or not */
 #define WAITS_MAX 20                    /* how often a server may say WAIT to one question */
 #define WAIT_MIN_MS 1000
-#define PEER_TEXT 128
 
-struct http_source {
-	struct auth_source base;
-	struct http_client *client;     /* owned */
-};
+_Static_assert(WEB_WHY >= HTTP_ANSWER_WHY, "what an answer lacks is said in web's room");
 
 struct http_request {
-	struct auth_request base;
-	struct http_call call;
-	struct buf request;
+	struct web_request web;
 	struct http_answer answer;      /* as far as it has come */
 	struct loop_timer wait;
 	unsigned waits;
 };
-
-static void
-http_open(struct auth_source *base)
-{
-	struct http_source *source = (struct http_source *)base;
-
-	const struct conf_source *conf = base->conf;
-	const struct http_keep keep = {
-		.connections = conf->keepalive, .requests = conf->keepalive_requests, .idle_ms = conf->keepalive_timeout,
-	};
-
-	source->client = http_client_new(conf->servers[0]->name, &keep, base->loop, base->resolver);
-}
-
-static void
-http_close(struct auth_source *base)
-{
-	http_client_free(&((struct http_source *)base)->client);
-}
-
-static unsigned
-http_idle(const struct auth_source *base)
-{
-	return http_client_idle(((const struct http_source *)base)->client);
-}
-
-static void
-http_shed(struct auth_source *base)
-{
-	http_client_shed(((struct http_source *)base)->client);
-}
 
 /* These append one header line, and return 0, or -1 if it does not fit or would be two. NULL is an empty value. */
 static int
@@ -179,6 +138,8 @@ add_rest(struct buf *out, const struct auth_question *question)
 		failed |= add_header(out, "Auth-SMTP-To", c->rcpt);
 	}
 	failed |= add_tls(out, question);
+	if (question->session != NULL && *question->session != '\0')
+		failed |= add_header(out, "Auth-Session-ID", question->session);
 	if (c->authz != NULL)
 		failed |= add_escaped(out, "Auth-Authz", c->authz);
 	for (; headers != NULL && *headers != NULL; headers++)
@@ -186,140 +147,100 @@ add_rest(struct buf *out, const struct auth_question *question)
 	return failed | buf_add(out, "\r\n", 2);
 }
 
-/* Headers and their order are nginx's; Connection is for servers that speak HTTP/1.0. Returns 0, or -1. */
+/* Headers and their order are nginx's, ours behind them; Connection is for servers that speak HTTP/1.0. */
 static int
-compose(struct buf *out, const struct conf_source *conf, const struct auth_question *question)
+http_compose(struct web_request *web, const struct conf_web *server)
 {
-	int failed = buf_printf(out, "GET %s HTTP/1.1\r\n", conf->servers[0]->uri);
+	const struct auth_question *question = web->base.question;
+	struct buf *out = &web->text;
+	int failed = buf_printf(out, "GET %s HTTP/1.1\r\n", server->uri);
 
-	failed |= add_header(out, "Host", conf->servers[0]->host);
-	failed |= add_header(out, "Connection", "keep-alive");
+	failed |= add_header(out, "Host", server->host);
+	failed |= add_header(out, "Connection", web->base.source->conf->keepalive > 0 ? "keep-alive" : "close");
 	failed |= add_credentials(out, question);
 	failed |= add_client(out, question);
 	return failed | add_rest(out, question);
 }
 
 static void
-on_header(void *ctx, const char *name, const char *value)
+http_forget(struct web_request *web)
+{
+	http_answer_reset(&((struct http_request *)web)->answer);
+}
+
+static void
+http_header(void *ctx, const char *name, const char *value)
 {
 	http_answer_header(&((struct http_request *)ctx)->answer, name, value);
 }
 
 static void
-ask_server(struct http_request *request)
-{
-	struct http_source *source = (struct http_source *)request->base.source;
-
-	request->base.waiting = false;
-	http_answer_reset(&request->answer);
-	http_client_start(source->client, &request->call);
-}
-
-static void
 on_wait_over(struct loop_timer *timer)
 {
-	ask_server(LIST_ENTRY(timer, struct http_request, wait));
+	struct http_request *request = LIST_ENTRY(timer, struct http_request, wait);
+
+	request->web.base.waiting = false;
+	web_ask(&request->web);
 }
 
-/* The server wants to be asked again later. */
-static void
-wait_for(struct http_request *request, uint64_t wait_ms, const char *peer)
+/* The server wants to be asked again later. False when that is no answer any more. */
+static bool
+wait_for(struct http_request *request, uint64_t wait_ms, char why[WEB_WHY])
 {
-	const struct auth_question *question = request->base.question;
+	struct auth_request *base = &request->web.base;
 
 	if (++request->waits > WAITS_MAX) {
-		auth_unavailable(&request->base, "auth http server %s sent WAIT too often", peer);
-		return;
+		snprintf(why, WEB_WHY, "sent WAIT too often");
+		return false;
 	}
-	if (question->left != NULL && *question->left) {
-		auth_unavailable(&request->base, "auth http server %s sent WAIT to a client that has left", peer);
-		return;
+	if (base->question->left != NULL && *base->question->left) {
+		snprintf(why, WEB_WHY, "sent WAIT to a client that has left");
+		return false;
 	}
-	request->base.waiting = true;
+	base->waiting = true;
 	http_answer_reset(&request->answer);
-	loop_timer_set(request->base.source->loop, &request->wait, wait_ms < WAIT_MIN_MS ? WAIT_MIN_MS : wait_ms);
+	loop_timer_set(base->source->loop, &request->wait, wait_ms < WAIT_MIN_MS ? WAIT_MIN_MS : wait_ms);
+	return true;
 }
 
-static void
-on_answer(struct http_request *request, const struct http_head *head, const char *peer)
+static bool
+http_judge(struct web_request *web, const struct http_result *result, const char *peer, char why[WEB_WHY])
 {
-	const struct auth_question *question = request->base.question;
+	struct http_request *request = (struct http_request *)web;
+	const struct auth_question *question = web->base.question;
 	struct auth_answer answer;
-	char why[HTTP_ANSWER_WHY];
 
-	switch (http_answer_judge(&request->answer, head->status, question, &answer, why)) {
+	switch (http_answer_judge(&request->answer, result->head->status, question, &answer, why)) {
 	case ANSWER_AGAIN:
-		wait_for(request, answer.wait_ms, peer);
-		return;
+		return wait_for(request, answer.wait_ms, why);
 	case ANSWER_FINAL:
 		if (*why != '\0')
 			log_to(question->server->log, LOG_ERROR, question->origin, "auth http server %s %s", peer, why);
-		auth_settle(&request->base, &answer);
-		return;
+		auth_settle(&web->base, &answer);
+		return true;
 	case ANSWER_BAD:
-		auth_answer_reset(&answer);
-		auth_unavailable(&request->base, "auth http server %s %s", peer, why);
-		return;
+		break;
 	}
+	auth_answer_reset(&answer);
+	return false;
 }
 
-static void
-on_end(void *ctx, const struct http_result *result)
-{
-	struct http_request *request = ctx;
-	char peer[PEER_TEXT];
-
-	endpoint_format(peer, sizeof(peer), result->peer);
-	switch (result->outcome) {
-	case HTTP_ANSWERED:
-		on_answer(request, result->head, peer);
-		return;
-	case HTTP_UNREACHABLE:
-		auth_unavailable(&request->base, "connect() to auth http server %s failed %s", peer,
-		    log_errno(result->error));
-		return;
-	case HTTP_INSECURE:
-		auth_unavailable(&request->base, "SSL handshake with auth http server %s failed %s", peer, result->reason);
-		return;
-	case HTTP_TIMED_OUT:
-		auth_unavailable(&request->base, "auth http server %s timed out", peer);
-		return;
-	case HTTP_CLOSED:
-		auth_unavailable(&request->base,
-		    "auth http server %s closed the connection before its answer was whole",
-		    peer);
-		return;
-	case HTTP_GARBLED:
-		auth_unavailable(&request->base, "auth http server %s sent invalid %s: %s", peer,
-		    result->head->status == 0 ? "response" : "header in response", result->head->reason);
-		return;
-	case HTTP_BODY_GARBLED:
-		auth_unavailable(&request->base, "auth http server %s sent invalid response: %s", peer, result->head->reason);
-		return;
-	}
-}
+static const struct web_kind kind = {
+	.what = "auth http server",
+	.compose = http_compose,
+	.forget = http_forget,
+	.on_header = http_header,
+	.judge = http_judge,
+};
 
 static void
 http_ask(struct auth_request *base)
 {
 	struct http_request *request = (struct http_request *)base;
-	const struct server *server = base->question->server;
 
 	request->wait.on_time = on_wait_over;
-	buf_init(&request->request, REQUEST_MAX);
-	request->call = (struct http_call){
-		.request = &request->request,
-		.head_max = server->auth_http_buffer,
-		.limit_ms = server->auth_http_timeout,
-		.tls = base->source->conf->https ? &server->auth_http_tls : NULL,
-		.on_header = on_header,
-		.on_end = on_end,
-		.ctx = request,
-	};
-	if (compose(&request->request, base->source->conf, base->question) == -1)
-		auth_unavailable(base, "could not compose a request to auth http server %s", base->source->conf->label);
-	else
-		ask_server(request);
+	web_init(&request->web, &kind, base->question->server->auth_http_buffer, 0);
+	web_ask(&request->web);
 }
 
 static void
@@ -327,19 +248,18 @@ http_drop(struct auth_request *base)
 {
 	struct http_request *request = (struct http_request *)base;
 
-	http_client_cancel(&request->call);
+	web_reset(&request->web);
 	loop_timer_stop(&request->wait);
 	http_answer_reset(&request->answer);
-	buf_reset(&request->request);
 }
 
 const struct auth_source_kind auth_http = {
-	.source_size = sizeof(struct http_source),
+	.source_size = sizeof(struct web_source),
 	.request_size = sizeof(struct http_request),
-	.open = http_open,
-	.close = http_close,
+	.open = web_open,
+	.close = web_close,
 	.ask = http_ask,
 	.drop = http_drop,
-	.idle = http_idle,
-	.shed = http_shed,
+	.idle = web_idle,
+	.shed = web_shed,
 };
