@@ -17,6 +17,7 @@ libcommon_a_SOURCES += common/sock.h common/sock.c
 libcommon_a_SOURCES += common/log.h common/log.c
 libcommon_a_SOURCES += common/conf.h common/conf.c
 libcommon_a_SOURCES += common/token.h common/token.c
+libcommon_a_SOURCES += common/sqlquery.h common/sqlquery.c
 libcommon_a_SOURCES += common/sandbox.h common/sandbox.c
 libcommon_a_SOURCES += common/proc.h common/proc.c common/capability.h common/capability.c
 libcommon_a_SOURCES += common/memfd.h common/memfd.c common/board.h common/board.c

@@ -73,6 +73,10 @@ FUZZ_TARGETS += test/fuzz/fuzz_passwdfile
 test_fuzz_fuzz_passwdfile_SOURCES = test/fuzz/fuzz_passwdfile.c $(FUZZ_MAIN)
 test_fuzz_fuzz_passwdfile_LDADD = libhelper.a libcommon.a $(CRYPT_LIBS) $(OPENSSL_LIBS) $(FUZZ_LIBS)
 
+FUZZ_TARGETS += test/fuzz/fuzz_sqlquery
+test_fuzz_fuzz_sqlquery_SOURCES = test/fuzz/fuzz_sqlquery.c $(FUZZ_MAIN)
+test_fuzz_fuzz_sqlquery_LDADD = libcommon.a $(FUZZ_LIBS)
+
 check_PROGRAMS += $(FUZZ_TARGETS)
 EXTRA_DIST += test/fuzz/corpus
 

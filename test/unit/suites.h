@@ -28,6 +28,7 @@
 	SUITE(log) \
 	SUITE(conf) \
 	SUITE(token) \
+	SUITE(sqlquery) \
 	SUITE(tlscert) \
 	SUITE(tlsticket) \
 	SUITE(tlscache) \
