@@ -24,6 +24,24 @@ try_decode(const char *text, size_t len)
 	mem_free(in_place);
 }
 
+/* What decodes as base64url is the same base64 with other letters and its padding left away. */
+static void
+try_url_decode(const char *text, size_t len)
+{
+	char *bytes = mem_alloc(BASE64URL_DECODED(len)), *back;
+	ssize_t count = base64url_decode(bytes, text, len);
+
+	if (count != -1) {
+		MUST((size_t)count == BASE64URL_DECODED(len));
+		back = mem_alloc(BASE64_ENCODED((size_t)count));
+		MUST(base64_encode(back, bytes, (size_t)count) >= len);
+		for (size_t i = 0; i < len; i++)
+			MUST(back[i] == (text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i]));
+		mem_free(back);
+	}
+	mem_free(bytes);
+}
+
 /* Any bytes encode, and come back. */
 static void
 try_encode(const void *bytes, size_t len)
@@ -44,6 +62,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;       /* libFuzzer's first input is NULL */
 	try_decode((const char *)data, size);
+	try_url_decode((const char *)data, size);
 	try_encode(data, size);
 	return 0;
 }

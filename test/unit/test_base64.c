@@ -53,6 +53,47 @@ START_TEST(only_the_canonical_form_is_base64)
 }
 END_TEST
 
+/* RFC 7515 appendix C, and the same bytes as above. */
+static const struct {
+	const char *bytes;
+	size_t len;
+	const char *text;
+} url_pairs[] = {
+	{ "",                 0, "" },
+	{ "f",                1, "Zg" },
+	{ "fo",               2, "Zm8" },
+	{ "foo",              3, "Zm9v" },
+	{ "foobar",           6, "Zm9vYmFy" },
+	{ "\x03\xec\xff\xe0\xc1", 5, "A-z_4ME" },
+};
+
+START_TEST(base64url_has_letters_of_its_own_and_no_padding)
+{
+	char bytes[16], text[16];
+	size_t len = strlen(url_pairs[_i].text);
+
+	ck_assert_uint_eq(BASE64URL_DECODED(len), url_pairs[_i].len);
+	ck_assert_int_eq(base64url_decode(bytes, url_pairs[_i].text, len), (int)url_pairs[_i].len);
+	ck_assert_mem_eq(bytes, url_pairs[_i].bytes, url_pairs[_i].len);
+	memcpy(text, url_pairs[_i].text, len);
+	ck_assert_int_eq(base64url_decode(text, text, len), (int)url_pairs[_i].len);
+	ck_assert_mem_eq(text, url_pairs[_i].bytes, url_pairs[_i].len);
+}
+END_TEST
+
+static const char *const url_bad[] = {
+	"Z", "Zm9vY", "Zg==", "Zm8=", "=", "Zm9v=", "Zm9v====", "Zh", "Zm9", "Zm+v", "Zm/v", "Zm9v\n", " Zg", "Zg ", "Zg.",
+	"Zm9\xe9", "Zg==Zg",
+};
+
+START_TEST(only_the_canonical_form_is_base64url)
+{
+	char bytes[16];
+
+	ck_assert_int_eq(base64url_decode(bytes, url_bad[_i], strlen(url_bad[_i])), -1);
+}
+END_TEST
+
 START_TEST(a_nul_is_no_letter)
 {
 	char bytes[4];
@@ -102,6 +143,8 @@ base64_suite(void)
 
 	tcase_add_loop_test(tcase, both_directions_agree, 0, UNIT_COUNT(pairs));
 	tcase_add_loop_test(tcase, only_the_canonical_form_is_base64, 0, UNIT_COUNT(bad));
+	tcase_add_loop_test(tcase, base64url_has_letters_of_its_own_and_no_padding, 0, UNIT_COUNT(url_pairs));
+	tcase_add_loop_test(tcase, only_the_canonical_form_is_base64url, 0, UNIT_COUNT(url_bad));
 	tcase_add_test(tcase, a_nul_is_no_letter);
 	tcase_add_test(tcase, a_text_cut_short_is_bad_but_between_groups);
 	tcase_add_test(tcase, every_byte_comes_back);
