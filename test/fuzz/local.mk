@@ -77,6 +77,18 @@ FUZZ_TARGETS += test/fuzz/fuzz_sqlquery
 test_fuzz_fuzz_sqlquery_SOURCES = test/fuzz/fuzz_sqlquery.c $(FUZZ_MAIN)
 test_fuzz_fuzz_sqlquery_LDADD = libcommon.a $(FUZZ_LIBS)
 
+FUZZ_TARGETS += test/fuzz/fuzz_jwks
+test_fuzz_fuzz_jwks_SOURCES = test/fuzz/fuzz_jwks.c $(FUZZ_MAIN)
+test_fuzz_fuzz_jwks_LDADD = libhelper.a libcommon.a $(JANSSON_LIBS) $(OPENSSL_LIBS) $(FUZZ_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_jwt
+test_fuzz_fuzz_jwt_SOURCES = test/fuzz/fuzz_jwt.c $(FUZZ_MAIN)
+test_fuzz_fuzz_jwt_LDADD = libhelper.a libcommon.a $(JANSSON_LIBS) $(OPENSSL_LIBS) $(FUZZ_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_token
+test_fuzz_fuzz_token_SOURCES = test/fuzz/fuzz_token.c $(FUZZ_MAIN)
+test_fuzz_fuzz_token_LDADD = libcommon.a $(JANSSON_LIBS) $(FUZZ_LIBS)
+
 check_PROGRAMS += $(FUZZ_TARGETS)
 EXTRA_DIST += test/fuzz/corpus
 

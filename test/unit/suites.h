@@ -39,6 +39,8 @@
 	SUITE(codec) \
 	SUITE(secret) \
 	SUITE(passwdfile) \
+	SUITE(jwks) \
+	SUITE(jwt) \
 	SUITE(filetext) \
 	SUITE(helper_log)
 

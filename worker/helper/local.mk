@@ -8,12 +8,19 @@ libhelper_a_SOURCES = \
 	worker/helper/passwdline.h worker/helper/passwdline.c \
 	worker/helper/passwdfile.h worker/helper/passwdfile.c \
 	worker/helper/filetext.h worker/helper/filetext.c \
+	worker/helper/jwa.h worker/helper/jwa.c \
+	worker/helper/jwks.h worker/helper/jwks.c \
+	worker/helper/jwt.h worker/helper/jwt.c \
 	worker/helper/helper_log.h worker/helper/helper_log.c \
 	worker/helper/helper.h worker/helper/helper.c
 
 pkglibexec_PROGRAMS += postern-auth-file
 postern_auth_file_SOURCES = worker/helper/helper_file.c
 postern_auth_file_LDADD = libhelper.a libcommon.a $(CRYPT_LIBS) $(OPENSSL_LIBS)
+
+pkglibexec_PROGRAMS += postern-auth-jwt
+postern_auth_jwt_SOURCES = worker/helper/helper_jwt.c
+postern_auth_jwt_LDADD = libhelper.a libcommon.a $(JANSSON_LIBS) $(OPENSSL_LIBS)
 
 if HAVE_PAM
 libhelper_a_SOURCES += \
