@@ -122,6 +122,16 @@ warn_of_clear_text(const struct conf *conf)
 	}
 }
 
+/* A token of the same keys that some other service was given would do. */
+static void
+warn_of_tokens(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->source_count; i++)
+		if (conf->sources[i]->kind == SOURCE_JWT && conf->sources[i]->token->audiences == NULL)
+			conf_say(LOG_WARN, &conf->sources[i]->place, "\"auth_jwt\" takes tokens made for anybody: no "
+			    "\"auth_token_audience\" is defined");
+}
+
 int
 conf_check(struct conf *conf, const struct conf_request *request)
 {
@@ -137,7 +147,9 @@ conf_check(struct conf *conf, const struct conf_request *request)
 	warn_of_affinity(conf);
 	if (!conf->draft->has_mail)
 		conf_say(LOG_WARN, &nowhere, "no \"mail\" section in configuration, nothing is served");
-	if (request->test)
+	if (request->test) {
 		warn_of_clear_text(conf);
+		warn_of_tokens(conf);
+	}
 	return 0;
 }

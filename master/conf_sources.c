@@ -1,7 +1,10 @@
 #include "master/conf_sources.h"
 
 #include <inttypes.h>
+#include <pwd.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "master/conf_build.h"
 #include "master/conf_chain.h"
@@ -152,10 +155,17 @@ make_introspection(struct making *m)
 		need(m, "auth_introspection_client_id", id);
 	if (id != NULL)
 		need(m, "auth_introspection_secret_file", path);
-	if (path != NULL && !m->failed) {
-		m->source->client_secret = conf_secret_read(m->b->arena, &m->source->place, path);
-		m->failed = m->source->client_secret == NULL;
-	}
+}
+
+static int
+judge_introspection(struct making *m)
+{
+	const char *path = m->draft->introspection.secret_file;
+
+	if (path == NULL)
+		return 0;
+	m->source->client_secret = conf_secret_read(m->b->arena, &m->source->place, path);
+	return m->source->client_secret != NULL ? 0 : -1;
 }
 
 static void
@@ -194,12 +204,47 @@ make_mysql(struct making *m)
 	m->source->path = m->draft->mysql.password_file;
 }
 
+/* Helpers read these, by a library that says little. */
+static int
+judge_mysql(struct making *m)
+{
+	const struct conf_place *place = &m->source->place;
+	const char *ca = m->draft->mysql.trusted_certificate, *certificate = m->draft->mysql.certificate;
+	const char *key = m->draft->mysql.key;
+
+	if (!m->draft->mysql.ssl)
+		return 0;
+	if (ca != NULL && conf_secret_check(place, ca, false) == -1)
+		return -1;
+	if (certificate != NULL && conf_secret_check(place, certificate, false) == -1)
+		return -1;
+	return key != NULL ? conf_secret_check(place, key, true) : 0;
+}
+
 static void
 make_pam(struct making *m)
 {
 	add(m, "service", m->source->label);
 	add(m, "directory", m->draft->pam.directory);
 	m->source->account = m->draft->pam.user;
+}
+
+/* Whoever is not root cannot become another, and who is has to find the account. */
+static int
+judge_pam(struct making *m)
+{
+	const struct conf_place *place = &m->source->place;
+	const char *user = m->draft->pam.user, *directory = m->draft->pam.directory;
+	struct stat st;
+
+	if (geteuid() == 0 && getpwnam(user) == NULL) {
+		conf_say(LOG_EMERG, place, "getpwnam(\"%s\") failed", user);
+		return -1;
+	}
+	if (directory == NULL || (stat(directory, &st) == 0 && S_ISDIR(st.st_mode)))
+		return 0;
+	conf_say(LOG_EMERG, place, "\"%s\" is not a directory", directory);
+	return -1;
 }
 
 static void
@@ -214,6 +259,7 @@ make_passthrough(struct making *m)
 	m->source->label = m->draft->server.proxy_pass->text;
 }
 
+/* A password file says all there is to say. */
 static void
 make_file(struct making *m)
 {
@@ -223,13 +269,14 @@ make_file(struct making *m)
 static const struct kind {
 	bool has_helpers;
 	void (*make)(struct making *m);
+	int (*judge)(struct making *m);         /* looks at the files of a source that is new; NULL: they have none */
 } kinds[SOURCE_KINDS] = {
 	[SOURCE_HTTP] = { false, make_http },
 	[SOURCE_FILE] = { true, make_file },
-	[SOURCE_MYSQL] = { true, make_mysql },
-	[SOURCE_PAM] = { true, make_pam },
+	[SOURCE_MYSQL] = { true, make_mysql, judge_mysql },
+	[SOURCE_PAM] = { true, make_pam, judge_pam },
 	[SOURCE_JWT] = { true, make_jwt },
-	[SOURCE_INTROSPECTION] = { false, make_introspection },
+	[SOURCE_INTROSPECTION] = { false, make_introspection, judge_introspection },
 	[SOURCE_PASSTHROUGH] = { false, make_passthrough },
 };
 
@@ -244,7 +291,23 @@ make_key(struct making *m)
 	    source->https ? conf_tls_https_key(m->b, &m->draft->server) : "");
 }
 
-/* The source of this link, complete, and not among the conf's yet. NULL: something is wrong, and has been said. */
+/* The source of the same settings that is there already; else this one joins them. */
+static struct conf_source *
+share(struct making *m)
+{
+	struct conf *conf = m->b->conf;
+
+	for (size_t i = 0; i < conf->source_count; i++)
+		if (strcmp(conf->sources[i]->key, m->source->key) == 0)
+			return conf->sources[i];
+	if (kinds[m->source->kind].judge != NULL && kinds[m->source->kind].judge(m) == -1)
+		return NULL;
+	m->source->index = (unsigned)conf->source_count++;
+	arena_append(m->b->arena, &conf->sources, m->source);
+	return m->source;
+}
+
+/* The source of this link, complete. NULL: something is wrong, and has been said. */
 static struct conf_source *
 make_source(struct conf_build *b, const struct draft_server *draft, const struct draft_link *link)
 {
@@ -263,20 +326,7 @@ make_source(struct conf_build *b, const struct draft_server *draft, const struct
 	make_key(&m);
 	if (kind->has_helpers && m.settings[0] != '\0')
 		source->settings = m.settings;
-	return source;
-}
-
-static struct conf_source *
-share_source(struct conf_build *b, struct conf_source *source)
-{
-	struct conf *conf = b->conf;
-
-	for (size_t i = 0; i < conf->source_count; i++)
-		if (strcmp(conf->sources[i]->key, source->key) == 0)
-			return conf->sources[i];
-	source->index = (unsigned)conf->source_count++;
-	arena_append(b->arena, &conf->sources, source);
-	return source;
+	return share(&m);
 }
 
 /* Inherited links are still mail{}'s: the server gets its own. */
@@ -287,11 +337,10 @@ complete_links(struct conf_build *b, struct draft_server *draft)
 
 	for (struct conf_auth **auth = draft->server.auth; *auth != NULL; auth++) {
 		struct draft_link *own = arena_dup(b->arena, *auth, sizeof(*own));
-		struct conf_source *source = make_source(b, draft, own);
 
-		if (source == NULL)
+		own->auth.source = make_source(b, draft, own);
+		if (own->auth.source == NULL)
 			return -1;
-		own->auth.source = share_source(b, source);
 		arena_append(b->arena, &chain, &own->auth);
 	}
 	draft->server.auth = chain;

@@ -85,6 +85,7 @@
 	SUITE(conf_load) \
 	SUITE(conf_check) \
 	SUITE(conf_dump) \
+	SUITE(conf_sources) \
 	SUITE(conf_tls) \
 	SUITE(feed) \
 	SUITE(options) \

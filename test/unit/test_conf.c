@@ -1,5 +1,7 @@
 #include "common/conf.h"
 
+#include <string.h>
+
 #include "common/addrset.h"
 #include "common/arena.h"
 #include "test/unit/unit.h"
@@ -21,6 +23,71 @@ START_TEST(a_configuration_goes_whole)
 }
 END_TEST
 
+static const struct {
+	const char *pattern, *user;
+	bool matches;
+} patterns[] = {
+	{ "joe", "joe", true },
+	{ "joe", "Joe", false },
+	{ "joe", "joey", false },
+	{ "joey", "joe", false },
+	{ "", "", true },
+	{ "", "joe", false },
+	{ "*", "", true },
+	{ "*", "joe@a.test", true },
+	{ "**", "joe", true },
+	{ "j*e", "joe", true },
+	{ "j*e", "je", true },
+	{ "j*e", "joes", false },
+	{ "j*e*", "joes", true },
+	{ "*@a.test", "joe@a.test", true },
+	{ "*@a.test", "joe@A.Test", true },
+	{ "*@A.TEST", "joe@a.test", true },
+	{ "Joe@A.TEST", "joe@a.test", false },
+	{ "*@a.test", "joe@b.a.test", false },
+	{ "*@*a.test", "joe@b.a.test", true },
+	{ "*@a.test", "joe", false },
+	{ "*@a.test", "@a.test", true },
+	{ "*@a.test", "joe@b@a.test", true },
+	{ "*@a.test", "joe@a.test\n", false },
+	{ "*@a.test", "joe@a.test.", false },
+	{ "*a*b*c*", "xaxxbxxcx", true },
+	{ "*a*b*c*", "xaxxcxxbx", false },
+	{ "*aab", "aaaaaab", true },
+	{ "*aab", "aaaaaaa", false },
+	{ "a@b@*", "a@b@c", true },
+	{ "A@b@*", "a@b@c", false },
+	{ "\xc3\xa4*", "\xc3\xa4x", true },
+	{ "*%s*", "a%sb", true },
+};
+
+START_TEST(a_star_is_any_run_of_bytes_and_case_counts_but_in_the_domain)
+{
+	ck_assert_msg(conf_user_matches(patterns[_i].pattern, patterns[_i].user) == patterns[_i].matches, "%s against %s",
+	    patterns[_i].user, patterns[_i].pattern);
+}
+END_TEST
+
+START_TEST(a_source_without_patterns_covers_all_and_others_only_names)
+{
+	const char *some[] = { "a@*", "*@b.test", NULL };
+	struct conf_auth all = { .users = NULL }, few = { .users = some };
+
+	ck_assert(conf_auth_covers(&all, "joe") && conf_auth_covers(&all, "") && conf_auth_covers(&all, NULL));
+	ck_assert(conf_auth_covers(&few, "a@c.test") && conf_auth_covers(&few, "joe@b.test"));
+	ck_assert(!conf_auth_covers(&few, "joe@c.test"));
+	some[0] = "*";
+	ck_assert(conf_auth_covers(&few, "joe") && !conf_auth_covers(&few, "") && !conf_auth_covers(&few, NULL));
+}
+END_TEST
+
+START_TEST(each_kind_of_source_has_a_directive)
+{
+	for (unsigned kind = 0; kind < SOURCE_KINDS; kind++)
+		ck_assert_int_eq(strncmp(conf_source_directive((enum source_kind)kind), "auth_", 5), 0);
+}
+END_TEST
+
 Suite *
 conf_suite(void)
 {
@@ -28,6 +95,10 @@ conf_suite(void)
 	TCase *tcase = tcase_create("conf");
 
 	tcase_add_test(tcase, a_configuration_goes_whole);
+	tcase_add_loop_test(tcase, a_star_is_any_run_of_bytes_and_case_counts_but_in_the_domain, 0,
+	    sizeof(patterns) / sizeof(patterns[0]));
+	tcase_add_test(tcase, a_source_without_patterns_covers_all_and_others_only_names);
+	tcase_add_test(tcase, each_kind_of_source_has_a_directive);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

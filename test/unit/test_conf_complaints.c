@@ -249,6 +249,8 @@ static const struct {
 	{ "[::1]:143; listen six.test:143", "duplicate \"[::1]:143\" address and port pair" },
 };
 
+#define MYSQL "auth_mysql d; auth_mysql_user u; auth_mysql_database d; auth_mysql_query q; "
+
 /* A directive of a server, on line 2. */
 static const struct {
 	const char *text, *why;
@@ -275,6 +277,107 @@ static const struct {
 	{ "auth_http foo.invalid;", "host not found in auth_http \"foo.invalid\"" },
 	{ "auth_http unix:;", "no path in the unix domain socket in auth_http \"unix:\"" },
 	{ "auth_http [::1;", "invalid host in auth_http \"[::1\"" },
+	{ "auth_http a match=;", "invalid pattern \"match=\"" },
+	{ "auth_http a 'match=a\\nb';", "invalid pattern \"match=a\\x0Ab\"" },
+	{ "auth_http 127.0.0.1 https://127.0.0.1;",
+	    "\"auth_http\" directive has servers with and without \"https://\"" },
+	{ "auth_http 127.0.0.1 127.0.0.1:x;", "invalid port in auth_http \"127.0.0.1:x\"" },
+	{ "auth_http_keepalive x;", "\"auth_http_keepalive\" directive invalid number" },
+	{ "auth_http_keepalive_requests 0;", "\"auth_http_keepalive_requests\" directive value must not be zero" },
+	{ "auth_http_keepalive_timeout 0;", "\"auth_http_keepalive_timeout\" directive value must not be zero" },
+	{ "auth_http http://up:5/x;", "upstream \"up\" may not have port 5" },
+	{ "auth_http https://unix;", "there is no \"https://\" on UNIX sockets: \"unix:/u\"" },
+	{ "server 127.0.0.1;", "\"server\" directive is not allowed here" },
+	{ "auth_file users joe;", "invalid parameter \"joe\"" },
+	{ "auth_file users match;", "invalid parameter \"match\"" },
+	{ "auth_mysql '';", "no host in auth_mysql \"\"" },
+	{ "auth_mysql a:b;", "invalid port in auth_mysql \"a:b\"" },
+	{ "auth_mysql 'a\\nb';", "\"auth_mysql\" directive value holds a control character" },
+	{ "auth_mysql 127.0.0.1;", "no \"auth_mysql_user\" is defined for \"auth_mysql\"" },
+	{ "auth_mysql 127.0.0.1; auth_mysql_user u;", "no \"auth_mysql_database\" is defined for \"auth_mysql\"" },
+	{ "auth_mysql 127.0.0.1; auth_mysql_user u; auth_mysql_database d;",
+	    "no \"auth_mysql_query\" is defined for \"auth_mysql\"" },
+	{ "auth_mysql_user '';", "\"auth_mysql_user\" directive value must not be empty" },
+	{ "auth_mysql_user 'a\\rb';", "\"auth_mysql_user\" directive value holds a control character" },
+	{ "auth_mysql_query 'a\x01';", "\"auth_mysql_query\" directive value holds a control character" },
+	{ MYSQL "auth_mysql_password_file nothing;", "stat() \"nothing\" failed (2: No such file or directory)" },
+	{ MYSQL "auth_mysql_password_file /;", "\"/\" is not a file" },
+	{ MYSQL "auth_mysql_ssl on; auth_mysql_ssl_trusted_certificate nothing;",
+	    "stat() \"nothing\" failed (2: No such file or directory)" },
+	{ MYSQL "auth_mysql_ssl on; auth_mysql_ssl_certificate /;",
+	    "no \"auth_mysql_ssl_certificate_key\" is defined for \"auth_mysql\"" },
+	{ MYSQL "auth_mysql_ssl on; auth_mysql_ssl_trusted_certificate '/a\\nb';",
+	    "\"/a\\x0Ab\" holds a control character" },
+	{ "auth_pam '';", "invalid service \"\"" },
+	{ "auth_pam a/b;", "invalid service \"a/b\"" },
+	{ "auth_pam ..;", "invalid service \"..\"" },
+	{ "auth_pam mail; auth_pam_directory nothing;", "\"nothing\" is not a directory" },
+	{ "imap_auth xoauth2; auth_jwt nothing;", "stat() \"nothing\" failed (2: No such file or directory)" },
+	{ "imap_auth xoauth2; auth_jwt /;", "\"/\" is not a file" },
+	{ "auth_introspection :80;", "no host in auth_introspection \":80\"" },
+	{ "imap_auth xoauth2; auth_introspection 127.0.0.1; auth_introspection_secret_file nothing;",
+	    "no \"auth_introspection_client_id\" is defined for \"auth_introspection\"" },
+	{ "imap_auth xoauth2; auth_introspection 127.0.0.1; auth_introspection_client_id me;",
+	    "no \"auth_introspection_secret_file\" is defined for \"auth_introspection\"" },
+	{ "imap_auth xoauth2; auth_introspection 127.0.0.1; auth_introspection_client_id me;"
+	    "auth_introspection_secret_file nothing;", "open() \"nothing\" failed (2: No such file or directory)" },
+	{ "auth_introspection_client_id 'a\\nb';",
+	    "\"auth_introspection_client_id\" directive value holds a control character" },
+	{ "auth_token_scope 'a b';", "\"auth_token_scope\" directive value holds a blank" },
+	{ "auth_token_scope a '';", "\"auth_token_scope\" directive value must not be empty" },
+	{ "auth_token_audience 'a\\tb';", "\"auth_token_audience\" directive value holds a control character" },
+	{ "auth_token_claim '';", "\"auth_token_claim\" directive value must not be empty" },
+	{ "auth_token_leeway x;", "\"auth_token_leeway\" directive invalid value" },
+	{ "auth_passthrough x;",
+	    "invalid value \"x\" in \"auth_passthrough\" directive, it must be \"on\" or \"off\"" },
+	{ "auth_passthrough on; auth_passthrough on;", "\"auth_passthrough\" directive is duplicate" },
+	{ "auth_passthrough on;", "no \"proxy_pass\" is defined for \"auth_passthrough\"" },
+	{ "auth_passthrough on; auth_pam mail; proxy_pass 127.0.0.1;",
+	    "\"auth_passthrough\" is not the last source: nobody behind it would be asked" },
+	{ "auth_passthrough on; proxy_pass 127.0.0.1; proxy_auth none;",
+	    "\"auth_passthrough\" lets the backend judge the client's password, which \"proxy_auth none\" does not "
+	    "show it" },
+	{ "auth_passthrough on; proxy_pass 127.0.0.1; proxy_auth external;",
+	    "\"auth_passthrough\" lets the backend judge the client's password, which \"proxy_auth external\" does "
+	    "not show it" },
+	{ "auth_passthrough on; proxy_pass 127.0.0.1; protocol smtp;",
+	    "\"auth_passthrough\" lets the backend judge the client's password, which \"proxy_smtp_auth off\" does "
+	    "not show it" },
+	{ "imap_auth plain external; auth_pam mail; auth_file users;",
+	    "\"imap_auth external\" cannot be served by \"auth_file\" or \"auth_pam\": leave it out, or add "
+	    "\"auth_http\"" },
+	{ "imap_auth plain cram-md5; auth_pam mail;", "\"imap_auth cram-md5\" cannot be served by \"auth_pam\": leave it "
+	    "out, or add \"auth_http\" or \"auth_file\" or \"auth_mysql\"" },
+	{ "auth_jwt users;", "\"imap_auth plain\" cannot be served by \"auth_jwt\": leave it out, or add \"auth_http\" "
+	    "or \"auth_file\" or \"auth_mysql\" or \"auth_pam\" or \"auth_passthrough\"" },
+	{ "imap_auth xoauth2; auth_file users;", "\"imap_auth xoauth2\" cannot be served by \"auth_file\": leave it out, "
+	    "or add \"auth_http\" or \"auth_jwt\" or \"auth_introspection\" or \"auth_passthrough\"" },
+	{ "protocol smtp; smtp_auth none; auth_pam mail;",
+	    "\"smtp_auth none\" needs \"auth_http\": an \"auth_pam\" knows no recipients" },
+	{ "auth_cache x;", "invalid parameter \"x\"" },
+	{ "auth_cache off off;", "invalid parameter \"off\"" },
+	{ "auth_cache ttl=1;", "\"auth_cache\" directive has no \"zone=\"" },
+	{ "auth_cache zone=;", "invalid parameter \"zone=\": invalid name of a zone" },
+	{ "auth_cache zone=:1m;", "invalid parameter \"zone=:1m\": invalid name of a zone" },
+	{ "auth_cache zone=a;", "invalid parameter \"zone=a\": invalid size" },
+	{ "auth_cache zone=a:x;", "invalid parameter \"zone=a:x\": invalid size" },
+	{ "auth_cache zone=a:2000m;", "invalid parameter \"zone=a:2000m\": invalid size" },
+	{ "auth_cache zone=a:4k;", "invalid parameter \"zone=a:4k\": the zone is too small" },
+	{ "auth_cache zone=a:1m zone=b:1m;", "duplicate parameter \"zone=b:1m\"" },
+	{ "auth_cache zone=a:1m ttl=0;", "invalid parameter \"ttl=0\": value must not be zero" },
+	{ "auth_cache zone=a:1m negative=x;", "invalid parameter \"negative=x\": invalid time" },
+	{ "auth_cache zone=other:2m;",
+	    "\"auth_cache\" zone \"other\" has another size, ttl or negative than before" },
+	{ "auth_cache zone=other:1m ttl=1s;",
+	    "\"auth_cache\" zone \"other\" has another size, ttl or negative than before" },
+	{ "auth_failure_delay x;", "\"auth_failure_delay\" directive invalid value" },
+	{ "proxy_auth cram-md5;", "invalid value \"cram-md5\"" },
+	{ "proxy_master_user m;", "invalid number of arguments in \"proxy_master_user\" directive" },
+	{ "proxy_master_user '' a;", "\"proxy_master_user\" directive value must not be empty" },
+	{ "proxy_master_user m '';", "\"proxy_master_user\" directive value must not be empty" },
+	{ "proxy_master_user 'a\\nb' a;", "\"proxy_master_user\" directive value holds a control character" },
+	{ "proxy_master_user m users sometimes;", "invalid parameter \"sometimes\"" },
+	{ "proxy_master_user m nothing;", "open() \"nothing\" failed (2: No such file or directory)" },
 	{ "auth_http_header a;", "invalid number of arguments in \"auth_http_header\" directive" },
 	{ "auth_http_header a b c;", "invalid number of arguments in \"auth_http_header\" directive" },
 	{ "auth_http_timeout x;", "\"auth_http_timeout\" directive invalid value" },
@@ -400,6 +503,7 @@ expect_refusal(const char *text, const char *why, unsigned line)
 	char *expected = mem_printf("[emerg] %s in n.conf:%u\n", why, line);
 
 	confbox_open(&box);
+	confbox_write(&box, "users", "");
 	conf = confbox_check(&box, text);
 	ck_assert_ptr_null(conf);
 	ck_assert_str_eq(box.said, expected);
@@ -434,11 +538,60 @@ END_TEST
 
 START_TEST(a_wrong_server_directive_is_refused)
 {
-	char *text = mem_printf("events{}\nmail{auth_http 127.0.0.1; server{listen 127.0.0.1:143; %s}}",
+	char *text = mem_printf("events{}\nmail{auth_http 127.0.0.1; upstream up { server 127.0.0.1; } upstream unix { "
+	    "server unix:/u; } server{listen 127.0.0.1:110; auth_cache zone=other:1m;} server{listen 127.0.0.1:143; %s}}",
 	    servers[_i].text);
 
 	expect_refusal(text, servers[_i].why, 2);
 	mem_free(text);
+}
+END_TEST
+
+/* An upstream, on line 2. */
+static const struct {
+	const char *text, *why;
+} upstreams[] = {
+	{ "upstream a { }", "no servers are inside upstream" },
+	{ "upstream a { server 127.0.0.1 backup; }", "no servers are inside upstream" },
+	{ "upstream { }", "invalid number of arguments in \"upstream\" directive" },
+	{ "upstream a b { }", "invalid number of arguments in \"upstream\" directive" },
+	{ "upstream a;", "directive \"upstream\" has no opening \"{\"" },
+	{ "upstream '' { }", "invalid upstream name \"\"" },
+	{ "upstream 'a b' { }", "invalid upstream name \"a b\"" },
+	{ "upstream a/b { }", "invalid upstream name \"a/b\"" },
+	{ "upstream a { server 127.0.0.1; } upstream A { }", "duplicate upstream \"A\"" },
+	{ "upstream a { server; }", "invalid number of arguments in \"server\" directive" },
+	{ "upstream a { server { } }", "directive \"server\" is not terminated by \";\"" },
+	{ "upstream a { listen 143; }", "\"listen\" directive is not allowed here" },
+	{ "upstream a { upstream b { } }", "\"upstream\" directive is not allowed here" },
+	{ "upstream a { server 127.0.0.1 foo; }", "invalid parameter \"foo\"" },
+	{ "upstream a { server 127.0.0.1 backups; }", "invalid parameter \"backups\"" },
+	{ "upstream a { server 127.0.0.1 weight=0; }", "invalid parameter \"weight=0\": value must not be zero" },
+	{ "upstream a { server 127.0.0.1 weight=x; }", "invalid parameter \"weight=x\": invalid number" },
+	{ "upstream a { server 127.0.0.1 weight=1 weight=2; }", "duplicate parameter \"weight=2\"" },
+	{ "upstream a { server 127.0.0.1 max_fails=-1; }", "invalid parameter \"max_fails=-1\": invalid number" },
+	{ "upstream a { server 127.0.0.1 fail_timeout=x; }", "invalid parameter \"fail_timeout=x\": invalid time" },
+	{ "upstream a { server 127.0.0.1 fail_timeout=0; }",
+	    "invalid parameter \"fail_timeout=0\": value must not be zero" },
+	{ "upstream a { server 127.0.0.1:x; }", "invalid port in upstream \"127.0.0.1:x\"" },
+	{ "upstream a { server nowhere.test; } auth_http http://a; server { listen 127.0.0.1:143; }",
+	    "host not found in upstream \"nowhere.test\"" },
+};
+
+START_TEST(a_wrong_upstream_is_refused)
+{
+	char *text = mem_printf("events{}\nmail{ %s }", upstreams[_i].text);
+
+	expect_refusal(text, upstreams[_i].why, 2);
+	mem_free(text);
+}
+END_TEST
+
+START_TEST(an_account_for_pam_has_to_be_there)
+{
+	if (geteuid() == 0)
+		expect_refusal("events{}\nmail{auth_pam mail; auth_pam_user no.such; server{listen 143;}}",
+		    "getpwnam(\"no.such\") failed", 2);
 }
 END_TEST
 
@@ -593,7 +746,10 @@ START_TEST(a_text_cut_anywhere_is_one_complaint_or_none)
 	    "proxy_timeout '1h 5m'; smtp_capabilities \"a b\" c; }\n"
 	    "ssl_certificate a; ssl_certificate_key store:b; ssl_session_cache builtin:9 shared:z:1m;\n"
 	    "server { protocol pop3; listen unix:/y ssl mode=0600; server_name a *.b; ssl_protocols TLSv1.2; }\n"
-	    "server { protocol pop3; listen unix:/y ssl; server_name *.c; auth_http https://[::1]:1/x;\n"
+	    "upstream up { server unix:/a weight=2 backup; server 127.0.0.1:5 fail_timeout=5s max_fails=9; }\n"
+	    "server { protocol pop3; listen unix:/y ssl; server_name *.c; auth_http https://[::1]:1/x match=*@a;\n"
+	    "auth_mysql unix:/b; auth_mysql_user u; auth_mysql_database d; auth_mysql_query 'q'; auth_pam mail;\n"
+	    "auth_http http://up/a; auth_cache zone=a:1m ttl=5s; proxy_pass 127.0.0.1; auth_passthrough on;\n"
 	    "auth_http_ssl_name y; proxy_ssl starttls; } }";
 	struct confbox box;
 
@@ -624,6 +780,8 @@ conf_complaints_suite(void)
 	LOOP(a_wrong_main_directive_is_refused, mains);
 	LOOP(a_wrong_listen_is_refused, listens);
 	LOOP(a_wrong_server_directive_is_refused, servers);
+	LOOP(a_wrong_upstream_is_refused, upstreams);
+	tcase_add_test(tcase, an_account_for_pam_has_to_be_there);
 	LOOP(what_is_unwise_is_warned_of, other);
 	LOOP(the_command_line_is_a_place_too, options);
 	tcase_add_test(tcase, only_root_is_told_of_accounts_that_do_not_exist);

@@ -17,6 +17,9 @@ open_box(void)
 {
 	confbox_open(&box);
 	confbox_write(&box, "users", "a:b\n");
+	confbox_write(&box, "ca", "");
+	confbox_write(&box, "c", "");
+	confbox_write(&box, "k", "");
 }
 
 static void
@@ -67,7 +70,7 @@ static const char *const texts[] = {
 	"auth_http_keepalive 0; auth_http_keepalive_requests 7; auth_http_keepalive_timeout 5ms;\n"
 	"auth_mysql_user u; auth_mysql_password_file users; auth_mysql_database d; auth_mysql_query 'SELECT \n\"a\"';\n"
 	"auth_mysql_ssl on; auth_mysql_ssl_verify off; auth_mysql_ssl_trusted_certificate ca;\n"
-	"auth_mysql_ssl_certificate c; auth_mysql_ssl_certificate_key k; auth_pam_user root; auth_pam_directory d;\n"
+	"auth_mysql_ssl_certificate c; auth_mysql_ssl_certificate_key k; auth_pam_user root; auth_pam_directory .;\n"
 	"auth_introspection_client_id me; auth_introspection_secret_file users; auth_token_issuer https://i;\n"
 	"auth_token_audience a 'b c'; auth_token_audience d; auth_token_scope mail; auth_token_claim sub;\n"
 	"auth_token_leeway 1500ms; auth_cache zone=z:1m ttl=5s negative=1ms; auth_failure_delay 2s; auth_timeout 9s;\n"
