@@ -15,6 +15,7 @@
 	SUITE(board) \
 	SUITE(siphash) \
 	SUITE(zone) \
+	SUITE(authcache) \
 	SUITE(wheel) \
 	SUITE(loop) \
 	SUITE(ipc) \
