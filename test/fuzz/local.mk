@@ -37,6 +37,11 @@ test_fuzz_fuzz_http_answer_SOURCES = test/fuzz/fuzz_http_answer.c $(FUZZ_MAIN)
 test_fuzz_fuzz_http_answer_LDADD = libauth.a libhelper.a libnet.a libproto.a libcommon.a \
 	$(CARES_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS) $(FUZZ_LIBS)
 
+FUZZ_TARGETS += test/fuzz/fuzz_introspection
+test_fuzz_fuzz_introspection_SOURCES = test/fuzz/fuzz_introspection.c $(FUZZ_MAIN)
+test_fuzz_fuzz_introspection_LDADD = libauth.a libhelper.a libnet.a libproto.a libcommon.a \
+	$(CARES_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS) $(FUZZ_LIBS)
+
 FUZZ_TARGETS += test/fuzz/fuzz_sasl
 test_fuzz_fuzz_sasl_SOURCES = test/fuzz/fuzz_sasl.c $(FUZZ_MAIN)
 test_fuzz_fuzz_sasl_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)

@@ -73,7 +73,8 @@ test_unit_auth_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_AUTH
 test_unit_auth_SOURCES = $(UNIT_MAIN) \
 	test/unit/clock.h test/unit/clock.c test/unit/scripted.h test/unit/scripted.c \
 	test/unit/test_http_answer.c test/unit/test_auth_http.c
-test_unit_auth_SOURCES += test/unit/webscene.h test/unit/webscene.c test/unit/test_web.c
+test_unit_auth_SOURCES += test/unit/webscene.h test/unit/webscene.c test/unit/test_web.c \
+	test/unit/test_introspection.c
 test_unit_auth_SOURCES += \
 	test/unit/asking.h test/unit/asking.c test/unit/child.h test/unit/child.c \
 	test/unit/test_auth_helper.c test/unit/test_auth_file.c

@@ -77,6 +77,7 @@
 	SUITE(http_answer) \
 	SUITE(auth_http) \
 	SUITE(web) \
+	SUITE(introspection) \
 	SUITE(auth_helper) \
 	SUITE(auth_file)
 

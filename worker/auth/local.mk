@@ -3,4 +3,5 @@ libauth_a_SOURCES = \
 	worker/auth/auth.h worker/auth/auth_source.h worker/auth/auth.c \
 	worker/auth/web.h worker/auth/web.c \
 	worker/auth/auth_http.c worker/auth/auth_helper.c \
+	worker/auth/auth_introspection.c worker/auth/introspection_answer.h worker/auth/introspection_answer.c \
 	worker/auth/http_answer.h worker/auth/http_answer.c

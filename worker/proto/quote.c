@@ -54,6 +54,19 @@ quote_percent(struct buf *out, const char *text)
 	return quote_hex(out, text, '%', is_special_in_header);
 }
 
+static bool
+is_special_in_form(unsigned char byte)
+{
+	return !((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
+	    byte == '-' || byte == '.' || byte == '_');
+}
+
+int
+quote_form(struct buf *out, const char *text)
+{
+	return quote_hex(out, text, '%', is_special_in_form);
+}
+
 bool
 quote_fits_imap(const char *text)
 {

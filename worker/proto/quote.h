@@ -18,6 +18,9 @@ int quote_xtext(struct buf *out, const char *text);
 /* What auth_http's headers take: bytes below 0x20, blank and `%` become %XX, nothing else (NGINX's rule). */
 int quote_percent(struct buf *out, const char *text);
 
+/* application/x-www-form-urlencoded: all but letters, digits, `-`, `.` and `_` become %XX, the blank too. */
+int quote_form(struct buf *out, const char *text);
+
 /* Can it be an IMAP quoted string (RFC 9051 section 4.3): 7-bit, no CR, LF or NUL? */
 bool quote_fits_imap(const char *text);
 
