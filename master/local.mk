@@ -1,7 +1,7 @@
 # master/: everything that runs as root. libmaster.a leaves main.c out, so that tests can link it.
 noinst_LIBRARIES += libmaster.a
 libmaster_a_SOURCES =
-libmaster_a_SOURCES += master/feed.h master/feed.c
+libmaster_a_SOURCES += master/snapshot.h master/snapshot.c master/feed.h master/feed.c
 libmaster_a_SOURCES += master/options.h master/options.c master/signals.h master/signals.c
 libmaster_a_SOURCES += master/pidfile.h master/pidfile.c master/daemon.h master/daemon.c
 libmaster_a_SOURCES += master/names.h master/names.c

@@ -50,7 +50,7 @@ test_unit_proto_LDADD = libproto.a libcommon.a $(CHECK_LIBS) $(OPENSSL_LIBS)
 
 test_unit_master_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_MASTER
 test_unit_master_SOURCES = $(UNIT_MAIN) \
-	test/unit/test_feed.c
+	test/unit/test_feed.c test/unit/test_snapshot.c
 test_unit_master_SOURCES += test/unit/capture.h test/unit/capture.c \
 	test/unit/test_options.c test/unit/test_pidfile.c test/unit/test_names.c \
 	test/unit/test_logfile.c test/unit/test_listener.c test/unit/test_spawn.c

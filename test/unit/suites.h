@@ -89,6 +89,7 @@
 	SUITE(conf_dump) \
 	SUITE(conf_sources) \
 	SUITE(conf_tls) \
+	SUITE(snapshot) \
 	SUITE(feed) \
 	SUITE(options) \
 	SUITE(pidfile) \
