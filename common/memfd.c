@@ -14,6 +14,7 @@
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define FROZEN (SEALS | F_SEAL_WRITE)
+#define FIXED (F_SEAL_WRITE | F_SEAL_SHRINK)    /* what makes it safe to map; no seal is ever taken off */
 
 int
 memfd_new(const char *name, size_t bytes)
@@ -100,7 +101,7 @@ memfd_view(int fd, size_t *bytes)
 
 	if (seals == -1 || fstat(fd, &st) == -1)
 		return NULL;
-	if ((seals & FROZEN) != FROZEN) {
+	if ((seals & FIXED) != FIXED) {
 		errno = EINVAL;
 		return NULL;
 	}

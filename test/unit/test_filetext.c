@@ -31,7 +31,7 @@ static const struct {
 	{ "joe:*\n", F_SEAL_WRITE, false },
 	{ "joe:*\n", F_SEAL_SHRINK, false },
 	{ "joe:*\n", 0, false },
-	{ "", SEALED, false },
+	{ "", SEALED, true },
 	{ "", 0, false },
 };
 

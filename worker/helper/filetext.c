@@ -1,33 +1,12 @@
 #include "worker/helper/filetext.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/mem.h"
-
-static bool
-is_fixed(int fd)
-{
-	const int wanted = F_SEAL_WRITE | F_SEAL_SHRINK;
-	int seals = fcntl(fd, F_GET_SEALS);
-
-	return seals != -1 && (seals & wanted) == wanted;
-}
-
-static int
-map(struct filetext *text, int fd, size_t size)
-{
-	void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-
-	if (bytes == MAP_FAILED)
-		return -1;
-	madvise(bytes, size, MADV_DONTDUMP);
-	*text = (struct filetext){ .bytes = bytes, .len = size, .is_mapped = true };
-	return 0;
-}
+#include "common/memfd.h"
 
 /* What has grown meanwhile is left out, what has gone is not missed: either file is read again. */
 static int
@@ -53,6 +32,7 @@ copy(struct filetext *text, int fd, size_t size)
 int
 filetext_read(struct filetext *text, int fd, size_t max)
 {
+	const void *view;
 	struct stat st;
 
 	*text = (struct filetext){ .bytes = NULL };
@@ -62,8 +42,11 @@ filetext_read(struct filetext *text, int fd, size_t max)
 		errno = EFBIG;
 		return -1;
 	}
-	if (st.st_size > 0 && is_fixed(fd))
-		return map(text, fd, (size_t)st.st_size);
+	if ((view = memfd_view(fd, &text->len)) != NULL) {
+		text->bytes = (char *)(uintptr_t)view;
+		text->is_mapped = true;
+		return 0;
+	}
 	return copy(text, fd, (size_t)st.st_size);
 }
 
@@ -73,7 +56,7 @@ filetext_reset(struct filetext *text)
 	int error = errno;
 
 	if (text->is_mapped) {
-		munmap(text->bytes, text->len);
+		memfd_leave(text->bytes, text->len);
 	} else if (text->bytes != NULL) {
 		mem_wipe(text->bytes, text->len);
 		mem_free(text->bytes);

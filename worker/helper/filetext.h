@@ -1,9 +1,9 @@
 /*
  * filetext - a file's text in memory, shared with whoever else reads it where that is safe
  *
- * A sealed memfd cannot change any more, so it is mapped, and all helpers of a source
+ * A frozen memfd cannot change any more, so it is mapped, and all helpers of a source
  * have one text between them. Any other file is copied: what is mapped could shrink.
- * Either stays out of core images. Built on: mem.
+ * Either stays out of core images. Built on: mem, memfd.
  */
 #ifndef POSTERN_WORKER_HELPER_FILETEXT_H
 #define POSTERN_WORKER_HELPER_FILETEXT_H
