@@ -11,13 +11,13 @@
 #include <stdint.h>
 
 enum ipc_kind {
-	IPC_READY = 1,  /* child -> master: it serves; of helpers `value` is the methods it can answer (enum method), 0: it does not say */
+	IPC_READY = 1,  /* child -> master: it serves; a helper's `value`: the methods it can answer (enum method), 0: unsaid */
 	IPC_FAILED,     /* child -> master: it cannot start; `value` is an errno */
 	IPC_LOGFILE,    /* master -> child: descriptor of log file `index`, reopened */
 	IPC_FEED,       /* master -> helper: fresh descriptor of the file it reads; `value` is its number */
 	IPC_SETTING,    /* master -> helper: setting number `index` is `value`, or the descriptor holds it */
 	IPC_START,      /* master -> helper: that was the last setting; `value` is not 0: a file follows */
-	IPC_FED,        /* helper -> master: what it answers from is now file number `value`, `index` the methods as in IPC_READY */
+	IPC_FED,        /* helper -> master: it answers from file number `value` now; `index`: the methods, as in IPC_READY */
 };
 
 /*

@@ -137,3 +137,50 @@ conf_chain_check(const struct server *server)
 	}
 	return check_order(server) == -1 ? -1 : check_methods(server);
 }
+
+/* Whose words leave nobody who serves the method; NULL: somebody does, or never was to. */
+static const struct conf_source *
+find_unable(const struct server *server, unsigned method, const unsigned *said)
+{
+	const struct conf_source *unable = NULL;
+
+	for (struct conf_auth **auth = server->auth; *auth != NULL; auth++) {
+		const struct conf_source *source = (*auth)->source;
+
+		if ((source->methods & method) == 0)
+			continue;
+		if (said[source->index] == 0 || (said[source->index] & method) != 0)
+			return NULL;
+		unable = source;
+	}
+	return unable;
+}
+
+static int
+confirm(const struct server *server, const unsigned *said)
+{
+	unsigned challenges = server->protocols[server->protocol].methods & METHODS_CHALLENGE;
+
+	for (const struct conf_word *method = words_methods; method->text != NULL; method++) {
+		const struct conf_source *source = NULL;
+
+		if ((challenges & method->value) != 0)
+			source = find_unable(server, method->value, said);
+		if (source == NULL)
+			continue;
+		conf_say(LOG_EMERG, &server->place, "\"%s_auth %s\" cannot be served by \"%s\" \"%s\", which holds only "
+		    "hashes of passwords: leave it out, or store passwords as {PLAIN}", protocol_name(server->protocol),
+		    method->text, conf_source_directive(source->kind), source->label);
+		return -1;
+	}
+	return 0;
+}
+
+int
+conf_chain_confirm(const struct conf *conf, const unsigned *said)
+{
+	for (size_t i = 0; i < conf->server_count; i++)
+		if (confirm(conf->servers[i], said) == -1)
+			return -1;
+	return 0;
+}

@@ -17,4 +17,11 @@ unsigned conf_chain_methods(enum source_kind kind);
  */
 int conf_chain_check(const struct server *server);
 
+/*
+ * The same, now that helpers have said what they can answer: of challenges, the sources that
+ * hold hashes alone cannot one. `said` has for each of conf->sources bits of enum method, or
+ * 0 where nothing was said. Returns 0, or -1 and what is wrong has been said.
+ */
+int conf_chain_confirm(const struct conf *conf, const unsigned *said);
+
 #endif

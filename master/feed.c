@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
@@ -14,18 +12,17 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/must.h"
+#include "master/snapshot.h"
 
 #define SETTLE_MS 50            /* a burst of changes is told once */
 #define LOOK_MS 2000            /* how often every file is looked at */
 
+/* Who has a file open for writing, and does not write for so long, is not waited for: while its owner has nothing, and later. */
+#define FIRST_PATIENCE_MS 2000
+#define PATIENCE_MS 60000
+
 /* Not IN_CREATE: who creates a file has yet to write it, and is heard when it closes it. */
 #define EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR)
-
-/* What tells one state of a file from another; all zero: there was none. */
-struct stamp {
-	uint64_t device, inode, size;
-	int64_t modified_s, modified_ns, changed_s, changed_ns;
-};
 
 struct feed {
 	struct loop *loop;              /* borrowed */
@@ -42,35 +39,24 @@ struct feed_watch {
 	const char *name;               /* in path: behind the last slash */
 	int wd;                         /* inotify's number of the directory, shared by all watches there; -1: none */
 	bool pending;                   /* inotify has named it */
-	struct stamp told, seen;        /* what the owner has, and what there was at the last look */
+	bool secret;
+	struct snapshot_stamp told, seen;       /* what the owner has, and what there was at the last look */
+	struct snapshot_stamp wanted;   /* what is being copied */
+	struct snapshot *copy;          /* owned; NULL: none is being made */
+	struct loop_task task;          /* copies on, and looks at the file for the first time */
 	feed_callback *changed;         /* NULL: unwatched, waits for its burial */
 	void *ctx;
 	struct loop_task burial;
 };
 
-static struct stamp
-stamp_of(const struct stat *st)
-{
-	return (struct stamp){
-		.device = st->st_dev, .inode = st->st_ino, .size = (uint64_t)st->st_size,
-		.modified_s = st->st_mtim.tv_sec, .modified_ns = st->st_mtim.tv_nsec,
-		.changed_s = st->st_ctim.tv_sec, .changed_ns = st->st_ctim.tv_nsec,
-	};
-}
+static const struct snapshot_stamp nothing;
 
-/* Seven numbers without padding between them. */
-static bool
-same_stamp(const struct stamp *a, const struct stamp *b)
-{
-	return memcmp(a, b, sizeof(*a)) == 0;
-}
-
-static struct stamp
+static struct snapshot_stamp
 stamp_now(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) == 0 ? stamp_of(&st) : (struct stamp){ 0 };
+	return stat(path, &st) == 0 ? snapshot_stamp(&st) : nothing;
 }
 
 int
@@ -94,31 +80,111 @@ feed_open(const char *path, enum log_level level)
 
 /* What the configuration names has been judged at its load; this is about what has come since. */
 static void
-warn_of_readers(const struct feed_watch *watch, int fd)
+warn_of_readers(const struct feed_watch *watch, const struct stat *st)
 {
-	struct stat st;
-
-	if (fstat(fd, &st) == 0 && (st.st_mode & S_IROTH) != 0)
+	if (watch->secret && !snapshot_same(&watch->told, &nothing) && (st->st_mode & S_IROTH) != 0)
 		log_say(LOG_WARN, "\"%s\" holds secrets and everybody may read it", watch->path);
 }
 
-/* Hands the owner what is there now, unless it has that already. */
+/* As if it had been announced. */
+static void
+look_soon(struct feed_watch *watch)
+{
+	watch->pending = true;
+	if (!loop_timer_is_set(&watch->feed->settle))
+		loop_timer_set(watch->feed->loop, &watch->feed->settle, SETTLE_MS);
+}
+
+/* Begins to copy the open file, if this is the time for it. Takes `fd` over. */
+static void
+copy(struct feed_watch *watch, int fd, const struct stat *st)
+{
+	bool first = snapshot_same(&watch->told, &nothing);
+
+	switch (snapshot_judge(fd, st, first ? FIRST_PATIENCE_MS : PATIENCE_MS)) {
+	case SNAPSHOT_RESTS:
+		warn_of_readers(watch, st);
+		watch->wanted = snapshot_stamp(st);
+		watch->copy = snapshot_new(fd, st);
+		loop_again(watch->feed->loop, &watch->task);
+		return;
+	case SNAPSHOT_FRESH:
+		look_soon(watch);
+		break;
+	case SNAPSHOT_OPEN:
+		break;          /* closing it is announced; and there is the next look */
+	}
+	close(fd);
+}
+
+/* Gets the owner what is there now, unless it has that already or is about to. */
 static void
 tell(struct feed_watch *watch)
 {
-	struct stamp now = stamp_now(watch->path);
-	struct stamp gone = { 0 };
+	struct snapshot_stamp now = stamp_now(watch->path);
+	struct stat st;
 	int fd;
 
-	if (watch->changed == NULL || same_stamp(&now, &gone) || same_stamp(&now, &watch->told))
+	if (watch->changed == NULL || watch->copy != NULL || snapshot_same(&now, &nothing) ||
+	    snapshot_same(&now, &watch->told))
 		return;
-	/* A file that changes between the two calls differs from the stamp, and is told again. */
+	if ((fd = feed_open(watch->path, LOG_ERROR)) != -1 && fstat(fd, &st) == 0) {
+		copy(watch, fd, &st);
+		return;
+	}
+	if (fd != -1)
+		close(fd);
 	watch->told = now;
-	if ((fd = feed_open(watch->path, LOG_ERROR)) == -1)
+	watch->changed(watch->ctx, -1);
+}
+
+static void
+fail(struct feed_watch *watch)
+{
+	/* Want of memory passes; a size stays. */
+	if (errno == EFBIG)
+		watch->told = watch->wanted;
+	log_say(LOG_ERROR, "\"%s\" cannot be copied %s", watch->path, log_errno(errno));
+	snapshot_free(&watch->copy);
+	watch->changed(watch->ctx, -1);
+}
+
+static void
+hand_over(struct feed_watch *watch)
+{
+	struct snapshot *done = watch->copy;
+
+	watch->copy = NULL;
+	watch->told = watch->wanted;
+	watch->changed(watch->ctx, snapshot_fd(done));
+	snapshot_free(&done);
+}
+
+static void
+on_task(struct loop_task *task)
+{
+	struct feed_watch *watch = LIST_ENTRY(task, struct feed_watch, task);
+
+	if (watch->changed == NULL)
 		return;
-	warn_of_readers(watch, fd);
-	watch->changed(watch->ctx, fd);
-	close(fd);
+	if (watch->copy == NULL) {
+		tell(watch);
+		return;
+	}
+	switch (snapshot_step(watch->copy)) {
+	case SNAPSHOT_MORE:
+		loop_again(watch->feed->loop, task);
+		break;
+	case SNAPSHOT_DONE:
+		hand_over(watch);
+		break;
+	case SNAPSHOT_CHANGED:
+		snapshot_free(&watch->copy);
+		look_soon(watch);
+		break;
+	case SNAPSHOT_FAILED:
+		fail(watch);
+	}
 }
 
 static void
@@ -208,10 +274,10 @@ enter_directory(struct feed_watch *watch)
 static void
 look_at(struct feed_watch *watch)
 {
-	struct stamp now = stamp_now(watch->path);
+	struct snapshot_stamp now = stamp_now(watch->path);
 
 	enter_directory(watch);
-	if (same_stamp(&now, &watch->seen))
+	if (snapshot_same(&now, &watch->seen))
 		tell(watch);
 	watch->seen = now;
 }
@@ -252,6 +318,8 @@ bury(struct feed_watch *watch)
 {
 	leave_directory(watch);
 	list_remove(&watch->node);
+	loop_drop(&watch->task);
+	snapshot_free(&watch->copy);
 	mem_free(watch->path);
 	mem_free(watch->directory);
 	mem_free(watch);
@@ -288,22 +356,24 @@ feed_free(struct feed **feedp)
 }
 
 struct feed_watch *
-feed_watch(struct feed *feed, const char *path, feed_callback *changed, void *ctx)
+feed_watch(struct feed *feed, const char *path, bool secret, feed_callback *changed, void *ctx)
 {
 	struct feed_watch *watch = mem_alloc(sizeof(*watch));
 	const char *slash = strrchr(path, '/');
 
 	MUST(slash != NULL && changed != NULL);
 	*watch = (struct feed_watch){
-		.feed = feed, .path = mem_strdup(path), .wd = -1, .changed = changed, .ctx = ctx, .burial.run = on_burial,
+		.feed = feed, .path = mem_strdup(path), .wd = -1, .secret = secret,
+		.changed = changed, .ctx = ctx, .task.run = on_task, .burial.run = on_burial,
 	};
 	watch->directory = mem_strndup(path, slash > path ? (size_t)(slash - path) : 1);
 	watch->name = watch->path + (slash - path) + 1;
-	watch->told = watch->seen = stamp_now(path);
+	watch->seen = stamp_now(path);
 	list_add(&feed->watches, &watch->node);
 	enter_directory(watch);
 	if (!loop_timer_is_set(&feed->look))
 		loop_timer_set(feed->loop, &feed->look, LOOK_MS);
+	loop_again(feed->loop, &watch->task);
 	return watch;
 }
 
@@ -317,5 +387,6 @@ feed_unwatch(struct feed_watch **watchp)
 		return;
 	/* The list may be walked just now: it leaves at the end of the turn. */
 	watch->changed = NULL;
+	loop_drop(&watch->task);
 	loop_bury(watch->feed->loop, &watch->burial);
 }

@@ -36,6 +36,7 @@ struct generation {
 	unsigned holds;
 	int bell;
 	bool failed, retired;
+	bool judged, unfit;                     /* its sources were asked what they serve, and it is not enough */
 };
 
 /* --- in the worker --- */
@@ -98,10 +99,11 @@ become_worker(struct place *place, int channel)
 /* --- in the master --- */
 
 static void
-on_ready(struct place *place)
+on_ready(struct place *place, int64_t value)
 {
 	struct generation *g = LIST_ENTRY(place, struct post, place)->generation;
 
+	(void)value;
 	g->ready_count++;
 	if (!g->retired)
 		g->means->changed(g->means->ctx);
@@ -211,6 +213,7 @@ use_sources(struct generation *g)
 		if (g->sources[i] == NULL)
 			return -1;
 		conf->sources[i]->mailbox = source_mailbox(g->sources[i]);
+		conf->sources[i]->epoch = source_epoch(g->sources[i]);
 	}
 	return 0;
 }
@@ -265,21 +268,42 @@ generation_start(struct generation *g)
 	return use_sources(g) == 0 && open_posts(g) == 0 ? 0 : -1;
 }
 
-enum generation_state
-generation_state(const struct generation *g)
+static enum source_state
+state_of_sources(const struct generation *g)
 {
-	bool ready = g->ready_count == g->post_count;
+	enum source_state all = SOURCE_READY;
 
-	if (g->failed)
-		return GENERATION_FAILED;
 	for (size_t i = 0; i < g->conf->source_count; i++) {
 		enum source_state state = g->sources[i] == NULL ? SOURCE_READY : source_state(g->sources[i]);
 
 		if (state == SOURCE_FAILED)
-			return GENERATION_FAILED;
-		ready = ready && state == SOURCE_READY;
+			return SOURCE_FAILED;
+		if (state == SOURCE_STARTING)
+			all = SOURCE_STARTING;
 	}
-	return ready ? GENERATION_SERVING : GENERATION_STARTING;
+	return all;
+}
+
+/* Once: later on their files may change. */
+static bool
+is_fit(struct generation *g)
+{
+	if (!g->judged)
+		g->unfit = sources_judge(g->conf, g->sources) == -1;
+	g->judged = true;
+	return !g->unfit;
+}
+
+enum generation_state
+generation_state(struct generation *g)
+{
+	enum source_state sources = state_of_sources(g);
+
+	if (g->failed || sources == SOURCE_FAILED)
+		return GENERATION_FAILED;
+	if (sources == SOURCE_READY && !is_fit(g))
+		return GENERATION_UNFIT;
+	return sources == SOURCE_READY && g->ready_count == g->post_count ? GENERATION_SERVING : GENERATION_STARTING;
 }
 
 struct conf *

@@ -24,6 +24,7 @@ enum generation_state {
 	GENERATION_STARTING,    /* not all of its children have said READY */
 	GENERATION_SERVING,
 	GENERATION_FAILED,      /* a worker, or a helper before it was ready, cannot be had */
+	GENERATION_UNFIT,       /* its sources do not serve what its servers offer; that has been said */
 };
 
 /* What a new worker is given. */
@@ -62,7 +63,7 @@ int generation_start(struct generation *generation);
 void generation_hold(struct generation *generation);
 void generation_release(struct generation *generation);
 
-enum generation_state generation_state(const struct generation *generation);
+enum generation_state generation_state(struct generation *generation);
 struct conf *generation_conf(struct generation *generation);
 
 /* `old` hands its sockets on to its successor, and is to be retired. */

@@ -22,7 +22,7 @@
 
 #define LOG_TO_STDERR_INDEX 0xffffffu
 
-/* The program of each kind of source, how ps(1) shows it before the label, and where it is to be had. NULL: it needs none. */
+/* The program of each kind of source, how ps(1) shows it before the label, and where to get it. NULL: it needs none. */
 static const struct {
 	const char *program, *title;
 	const char *package, *option;   /* of those that not every build and installation has */
@@ -344,10 +344,30 @@ helper_leave_terminal(const struct helper_plan *plan, struct place *place)
 	tell(place, IPC_LOGFILE, (unsigned)plan->log_count, 0, open("/dev/null", O_WRONLY | O_CLOEXEC));
 }
 
+static int
+feed(struct place *place, int fd, int64_t number)
+{
+	const struct ipc_message message = { .kind = IPC_FEED, .value = number };
+
+	return fd == -1 ? 0 : place_tell(place, &message, fd);
+}
+
+int
+helper_feed(const struct helper_plan *plan, struct place *place)
+{
+	return feed(place, plan->file, plan->file_number);
+}
+
+int
+helper_feed_fresh(const struct helper_plan *plan, struct place *place)
+{
+	return feed(place, plan->fresh, plan->fresh_number);
+}
+
 int
 helper_instruct(const struct helper_plan *plan, struct place *place)
 {
-	const struct ipc_message start = { .kind = IPC_START, .value = plan->has_file }, file = { .kind = IPC_FEED };
+	const struct ipc_message start = { .kind = IPC_START, .value = plan->has_file };
 
 	if (tell_text(place, IPC_SET_LABEL, plan->label) == -1 || tell_text(place, IPC_SET_SOURCE, plan->settings) == -1)
 		return -1;
@@ -358,20 +378,10 @@ helper_instruct(const struct helper_plan *plan, struct place *place)
 		return -1;
 	if (place_tell(place, &start, -1) == -1)
 		return -1;
-	if (plan->file == -1)
-		return 0;
 	/* What is good comes first: what is new may turn out to be nonsense. */
-	if (place_tell(place, &file, plan->file) == -1)
+	if (helper_feed(plan, place) == -1)
 		return -1;
-	return plan->fresh == -1 ? 0 : helper_feed(plan, place);
-}
-
-int
-helper_feed(const struct helper_plan *plan, struct place *place)
-{
-	const struct ipc_message message = { .kind = IPC_FEED, .value = plan->fresh_number };
-
-	return place_tell(place, &message, plan->fresh);
+	return helper_feed_fresh(plan, place);
 }
 
 void

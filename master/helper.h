@@ -45,9 +45,9 @@ struct helper_plan {
 	char *title;                    /* in ps(1), before the label */
 	int executable;                 /* owned */
 	int mailbox;                    /* owned: the end that helpers read */
-	int file;                       /* owned: the source's file as helpers have read it; -1: it has none */
+	int file;                       /* owned: a snapshot of the source's file as helpers have read it; -1: none yet */
 	int fresh;                      /* owned: as it is now, while none of them has yet; -1: it is `file` */
-	int64_t fresh_number;           /* counts them, so that an answer tells of which it is */
+	int64_t file_number, fresh_number;      /* so that an answer tells of which it is */
 	const char *user;               /* whose account and groups it has, where we are root */
 	uid_t uid;
 	gid_t gid;
@@ -70,8 +70,9 @@ _Noreturn void helper_become(const struct helper_plan *plan, int channel);
 /* Tells the new process of a place its settings. Returns 0, or -1 with the reason logged. */
 int helper_instruct(const struct helper_plan *plan, struct place *place);
 
-/* Tells it that the source's file is now plan->fresh. Returns as helper_instruct() does. */
+/* Tells it of the source's file, and what that is now. Returns as helper_instruct() does. */
 int helper_feed(const struct helper_plan *plan, struct place *place);
+int helper_feed_fresh(const struct helper_plan *plan, struct place *place);
 
 /* Takes our stderr away from the process of a place that got it. */
 void helper_leave_terminal(const struct helper_plan *plan, struct place *place);

@@ -227,6 +227,9 @@ look_at_start(struct master *m)
 	case GENERATION_FAILED:
 		say_why_not_started(m);
 		stop_in_vain(m);
+		break;
+	case GENERATION_UNFIT:
+		stop_in_vain(m);
 	}
 }
 

@@ -130,7 +130,7 @@ look(struct reload *reload)
 {
 	enum generation_state state = generation_state(reload->starting);
 
-	if (state == GENERATION_FAILED)
+	if (state == GENERATION_FAILED || state == GENERATION_UNFIT)
 		fail(reload);
 	else if (state == GENERATION_SERVING)
 		succeed(reload);

@@ -2,22 +2,32 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/conf.h"
+#include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/memfd.h"
+#include "common/must.h"
+#include "master/conf_chain.h"
 #include "master/feed.h"
 #include "master/helper.h"
 #include "master/spawn.h"
+
+#define EPOCH_BYTES 4096u
 
 struct sources {
 	struct spawn *spawn;
 	struct feed *feed;
 	void (*changed)(void *ctx);
 	void *ctx;
+	int64_t last_number;            /* of a file; no two have the same, whatever source they are of */
 	bool terminal;
 	struct list in_use;             /* of struct source */
 };
@@ -35,11 +45,24 @@ struct source {
 	struct feed_watch *watch;       /* owned; of its file, if it has one */
 	char *path;                     /* owned; of its file, or NULL */
 	int mailbox;                    /* owned: the end that workers write to */
+	_Atomic uint64_t *epoch;        /* owned page, of this process alone; NULL: it has no file */
+	const _Atomic uint64_t *epoch_view;     /* owned: the same as children see it */
+	unsigned methods;               /* what its helpers say of theirs */
 	struct seat *seats;             /* owned array */
 	unsigned seat_count, open_count, ready_count;
 	unsigned users;                 /* generations */
 	bool failed;
 };
+
+/* A later master begins with a higher number, for what it is given may know the numbers of this one. */
+static int64_t
+first_number(void)
+{
+	struct timespec now;
+
+	MUST(clock_gettime(CLOCK_REALTIME, &now) == 0);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
 struct sources *
 sources_new(struct spawn *spawn, struct feed *feed, void (*changed)(void *ctx), void *ctx)
@@ -48,6 +71,7 @@ sources_new(struct spawn *spawn, struct feed *feed, void (*changed)(void *ctx), 
 
 	*sources = (struct sources){ .spawn = spawn, .feed = feed, .changed = changed, .ctx = ctx, .terminal = true };
 	list_init(&sources->in_use);
+	sources->last_number = first_number();
 	return sources;
 }
 
@@ -78,25 +102,41 @@ on_started(struct place *place)
 	return helper_instruct(source_of(place)->plan, place);
 }
 
+/* From now on answers from any other file are void. */
 static void
-on_ready(struct place *place)
+set_epoch(struct source *source, int64_t number)
+{
+	if (source->epoch != NULL)
+		atomic_store(source->epoch, (uint64_t)number);
+}
+
+static void
+on_ready(struct place *place, int64_t methods)
 {
 	struct source *source = source_of(place);
 
-	if (++source->ready_count == source->seat_count)
+	if (source->ready_count++ == 0) {
+		source->methods = (unsigned)methods;
+		set_epoch(source, source->plan->file_number);
+	}
+	if (source->ready_count == source->seat_count)
 		source->sources->changed(source->sources->ctx);
 }
 
 static void
-on_failed(struct place *place)
+fail(struct source *source)
 {
-	struct source *source = source_of(place);
-
 	/* Later on the others serve; the log has said which one does no more. */
 	if (source->ready_count == source->seat_count)
 		return;
 	source->failed = true;
 	source->sources->changed(source->sources->ctx);
+}
+
+static void
+on_failed(struct place *place)
+{
+	fail(source_of(place));
 }
 
 static void
@@ -106,6 +146,10 @@ free_source(struct source *source)
 		helper_plan_free(&source->plan);
 	if (source->mailbox != -1)
 		close(source->mailbox);
+	if (source->epoch != NULL) {
+		munmap(source->epoch, EPOCH_BYTES);
+		munmap((void *)(uintptr_t)source->epoch_view, EPOCH_BYTES);
+	}
 	mem_free(source->path);
 	mem_free(source->seats);
 	mem_free(source);
@@ -122,15 +166,19 @@ on_gone(struct place *place)
 
 /* One of them can read it: from now on those that are started anew begin with it. */
 static void
-on_fed(struct place *place, int64_t number)
+on_fed(struct place *place, const struct ipc_message *message)
 {
-	struct helper_plan *plan = source_of(place)->plan;
+	struct source *source = source_of(place);
+	struct helper_plan *plan = source->plan;
 
-	if (plan->fresh == -1 || number != plan->fresh_number)
+	if (plan->fresh == -1 || message->value != plan->fresh_number)
 		return;
 	close(plan->file);
 	plan->file = plan->fresh;
+	plan->file_number = plan->fresh_number;
 	plan->fresh = -1;
+	source->methods = message->index;
+	set_epoch(source, plan->file_number);
 }
 
 static const struct place_role helper_role = {
@@ -146,25 +194,47 @@ static const struct place_role helper_role = {
 
 /* --- its file --- */
 
+/* Takes the first one over: without it no helper is ready. */
+static void
+begin_with(struct source *source, int fd)
+{
+	source->plan->file = fd;
+	source->plan->file_number = ++source->sources->last_number;
+	for (unsigned i = 0; i < source->seat_count; i++)
+		helper_feed(source->plan, &source->seats[i].place);
+}
+
+/* Takes a later one over. */
+static void
+go_on_with(struct source *source, int fd)
+{
+	struct helper_plan *plan = source->plan;
+
+	if (plan->fresh != -1)
+		close(plan->fresh);
+	plan->fresh = fd;
+	plan->fresh_number = ++source->sources->last_number;
+	for (unsigned i = 0; i < source->seat_count; i++)
+		if (source->seats[i].place.pid > 0)
+			helper_feed_fresh(plan, &source->seats[i].place);
+		else
+			place_hurry(&source->seats[i].place);
+}
+
 static void
 on_file(void *ctx, int fd)
 {
 	struct source *source = ctx;
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int copy = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-	if (copy == -1) {
+	if (fd != -1 && copy == -1)
 		log_say(LOG_ALERT, "fcntl() for \"%s\" failed %s", source->path, log_errno(errno));
-		return;
-	}
-	if (source->plan->fresh != -1)
-		close(source->plan->fresh);
-	source->plan->fresh = copy;
-	source->plan->fresh_number++;
-	for (unsigned i = 0; i < source->seat_count; i++)
-		if (source->seats[i].place.pid > 0)
-			helper_feed(source->plan, &source->seats[i].place);
-		else
-			place_hurry(&source->seats[i].place);
+	if (copy == -1 && source->plan->file == -1)
+		fail(source);
+	else if (copy != -1 && source->plan->file == -1)
+		begin_with(source, copy);
+	else if (copy != -1)
+		go_on_with(source, copy);
 }
 
 /* --- its life --- */
@@ -201,6 +271,43 @@ open_seats(struct source *source)
 	return 0;
 }
 
+static int
+open_epoch(struct source *source)
+{
+	void *page;
+
+	source->epoch_view = memfd_views("postern-epoch", EPOCH_BYTES, &page);
+	if (source->epoch_view == NULL) {
+		log_say(LOG_EMERG, "no memory for the epoch of \"%s\" %s", source->path, log_errno(errno));
+		return -1;
+	}
+	source->epoch = page;
+	madvise(page, EPOCH_BYTES, MADV_DONTFORK);
+	return 0;
+}
+
+/* Keys that tokens are verified with are everybody's to read. */
+static bool
+holds_secrets(const struct conf_source *settings)
+{
+	return settings->kind != SOURCE_JWT;
+}
+
+/* Looks whether there is a file to begin with, and has it copied. */
+static int
+open_file(struct source *source, const struct conf_source *settings)
+{
+	int fd;
+
+	if (source->path == NULL)
+		return 0;
+	if ((fd = feed_open(source->path, LOG_EMERG)) == -1)
+		return -1;
+	close(fd);
+	source->watch = feed_watch(source->sources->feed, source->path, holds_secrets(settings), on_file, source);
+	return open_epoch(source);
+}
+
 /* Takes the plan over. NULL with the reason logged. */
 static struct source *
 start(struct sources *sources, struct helper_plan *plan, const struct conf_source *settings)
@@ -213,11 +320,7 @@ start(struct sources *sources, struct helper_plan *plan, const struct conf_sourc
 	source->seats = mem_array(source->seat_count, sizeof(*source->seats));
 	plan->terminal = sources->terminal;
 	list_add(&sources->in_use, &source->node);
-	/* Watched before it is opened: what changes from now on is told. */
-	if (source->path != NULL)
-		source->watch = feed_watch(sources->feed, source->path, on_file, source);
-	if ((source->path == NULL || (plan->file = feed_open(source->path, LOG_EMERG)) != -1) &&
-	    open_mailbox(source) == 0 && open_seats(source) == 0)
+	if (open_file(source, settings) == 0 && open_mailbox(source) == 0 && open_seats(source) == 0)
 		return source;
 	source_leave(&source);
 	return NULL;
@@ -290,6 +393,25 @@ int
 source_mailbox(const struct source *source)
 {
 	return source->mailbox;
+}
+
+const _Atomic uint64_t *
+source_epoch(const struct source *source)
+{
+	return source->epoch_view;
+}
+
+int
+sources_judge(const struct conf *conf, struct source *const *sources)
+{
+	unsigned *said = mem_array(conf->source_count, sizeof(*said));
+	int result;
+
+	for (size_t i = 0; i < conf->source_count; i++)
+		said[i] = sources[i] == NULL ? 0 : sources[i]->methods;
+	result = conf_chain_confirm(conf, said);
+	mem_free(said);
+	return result;
 }
 
 static void

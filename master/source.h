@@ -4,11 +4,18 @@
  * A source of the configuration that needs helpers gets a mailbox and processes here.
  * They belong to what the source is, not to a generation: a reload that leaves
  * its settings, its program and its log alone leaves them and their connections. The
- * last generation that uses a source ends it. Files that a helper reads are opened
- * here; when one changes, its helpers are sent the new one. Built on: helper, spawn, feed.
+ * last generation that uses a source ends it.
+ *
+ * The file that helpers read comes from the feed as a snapshot; when it changes they are
+ * sent the next one, each under a number of its own. The number of the one that a helper has last
+ * confirmed is the source's epoch, in a page that workers can read: an answer from an
+ * older file is void. A helper that is started anew begins with the confirmed one, so
+ * that a bad file locks nobody out. Built on: helper, spawn, feed, memfd.
  */
 #ifndef POSTERN_MASTER_SOURCE_H
 #define POSTERN_MASTER_SOURCE_H
+
+#include <stdint.h>
 
 struct conf;
 struct conf_source;
@@ -47,5 +54,14 @@ enum source_state source_state(const struct source *source);
 
 /* The end of the mailbox that workers write to; the source's. */
 int source_mailbox(const struct source *source);
+
+/* Which answers are not void; the source's, readable in every child. NULL: there is no file that could void any. */
+const _Atomic uint64_t *source_epoch(const struct source *source);
+
+/*
+ * Can the sources of conf->sources, in the same order and all ready (NULL: has no helpers),
+ * serve what its servers offer? Returns 0, or -1 with the reason logged.
+ */
+int sources_judge(const struct conf *conf, struct source *const *sources);
 
 #endif

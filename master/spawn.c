@@ -87,12 +87,12 @@ complain(struct place *place, const char *what)
 }
 
 static void
-take_ready(struct place *place)
+take_ready(struct place *place, int64_t value)
 {
 	if (place->proven || place->retired)
 		return;
 	place->proven = true;
-	place->role->ready(place);
+	place->role->ready(place, value);
 }
 
 /* A process has one thing to say, once; a helper also what it has read. */
@@ -100,7 +100,7 @@ static void
 take_message(struct place *place, const struct ipc_message *message)
 {
 	if (message->kind == IPC_FED && place->role->fed != NULL) {
-		place->role->fed(place, message->value);
+		place->role->fed(place, message);
 		return;
 	}
 	if (place->heard || (message->kind != IPC_READY && message->kind != IPC_FAILED)) {
@@ -109,7 +109,7 @@ take_message(struct place *place, const struct ipc_message *message)
 	}
 	place->heard = true;
 	if (message->kind == IPC_READY)
-		take_ready(place);
+		take_ready(place, message->value);
 	else
 		log_say(LOG_EMERG, "%s %ld cannot start %s", place->role->name, (long)place->pid,
 		    log_errno((int)(message->value & 0xffff)));

@@ -71,9 +71,10 @@ become(struct place *place, int channel)
 }
 
 static void
-on_ready(struct place *place)
+on_ready(struct place *place, int64_t value)
 {
 	ck_assert(place->proven);
+	ck_assert_int_eq(value, 0);
 	seen->ready++;
 }
 
