@@ -308,10 +308,13 @@ log_to(const struct log *log, enum log_level level, const struct log_origin *ori
 	va_end(args);
 }
 
-void
+const struct log *
 log_use(const struct log *log)
 {
+	const struct log *before = process_log;
+
 	process_log = log;
+	return before;
 }
 
 void

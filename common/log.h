@@ -84,8 +84,9 @@ void log_to(const struct log *log, enum log_level level, const struct log_origin
 /*
  * The log of the process, for what belongs to no session. Until log_use() has named
  * one, lines go to stderr as `postern: [emerg] text`, down to notice. `log` is borrowed.
+ * Returns the one before.
  */
-void log_use(const struct log *log);
+const struct log *log_use(const struct log *log);
 void log_say(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* "(2: No such file or directory)": nginx's form of an errno. A static text of the thread's, until the next call. */

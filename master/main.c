@@ -23,14 +23,13 @@
 #include "master/conf_dump.h"
 #include "master/conf_load.h"
 #include "master/generation.h"
-#include "master/helper.h"
 #include "master/logfile.h"
 #include "master/master.h"
 #include "master/names.h"
 #include "master/options.h"
 #include "master/pidfile.h"
+#include "master/rehearsal.h"
 #include "master/signals.h"
-#include "master/source.h"
 #include "master/tls_build.h"
 #include "worker/worker.h"
 
@@ -170,19 +169,17 @@ try_tls(struct conf *conf)
 	return result;
 }
 
-/* Opens what a start would open, but binds nothing. Returns 0, or -1 with the reason logged. */
+/* Opens what a start would open, but binds nothing, and tries the helpers. Returns 0, or -1 with the reason logged. */
 static int
 try_files(struct conf *conf)
 {
-	int result = logfile_open_all(conf);
+	int result;
 
-	if (result == -1)
+	if (logfile_open_all(conf) == -1)
 		return -1;
-	for (size_t i = 0; i < conf->source_count && result == 0; i++)
-		if (helper_is_needed(conf->sources[i]))
-			result = source_check(conf, conf->sources[i]);
+	result = try_tls(conf);
 	if (result == 0)
-		result = try_tls(conf);
+		result = rehearsal(conf);
 	logfile_close_all(conf);
 	return result;
 }

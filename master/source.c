@@ -28,7 +28,7 @@ struct sources {
 	void (*changed)(void *ctx);
 	void *ctx;
 	int64_t last_number;            /* of a file; no two have the same, whatever source they are of */
-	bool terminal;
+	bool terminal, rehearsal;
 	struct list in_use;             /* of struct source */
 };
 
@@ -73,6 +73,12 @@ sources_new(struct spawn *spawn, struct feed *feed, void (*changed)(void *ctx), 
 	list_init(&sources->in_use);
 	sources->last_number = first_number();
 	return sources;
+}
+
+void
+sources_rehearse(struct sources *sources)
+{
+	sources->rehearsal = true;
 }
 
 void
@@ -316,31 +322,16 @@ start(struct sources *sources, struct helper_plan *plan, const struct conf_sourc
 
 	*source = (struct source){ .sources = sources, .plan = plan, .path = mem_strdup(settings->path), .mailbox = -1,
 	    .users = 1 };
-	source->seat_count = settings->helpers;
+	source->seat_count = sources->rehearsal ? 1 : settings->helpers;
 	source->seats = mem_array(source->seat_count, sizeof(*source->seats));
 	plan->terminal = sources->terminal;
+	if (sources->rehearsal)
+		plan->log_count = 0;
 	list_add(&sources->in_use, &source->node);
 	if (open_file(source, settings) == 0 && open_mailbox(source) == 0 && open_seats(source) == 0)
 		return source;
 	source_leave(&source);
 	return NULL;
-}
-
-int
-source_check(const struct conf *conf, const struct conf_source *settings)
-{
-	struct helper_plan *plan = helper_plan_new(conf, settings);
-	int fd;
-
-	if (plan == NULL)
-		return -1;
-	helper_plan_free(&plan);
-	if (settings->path == NULL)
-		return 0;
-	if ((fd = feed_open(settings->path, LOG_EMERG)) == -1)
-		return -1;
-	close(fd);
-	return 0;
 }
 
 struct source *

@@ -41,8 +41,8 @@ void sources_leave_terminal(struct sources *sources);
 /* Opens the log files of all helpers anew and sends them. */
 void sources_reopen_logs(struct sources *sources);
 
-/* Tries what source_use() opens, for -t. Returns 0, or -1 with the reason logged. */
-int source_check(const struct conf *conf, const struct conf_source *source);
+/* From now on a source has one helper, to show whether it can be had, and helpers log on stderr alone. */
+void sources_rehearse(struct sources *sources);
 
 /* The source with these settings; its helpers are forked if it is new. NULL with the reason logged. */
 struct source *source_use(struct sources *sources, const struct conf *conf, const struct conf_source *settings);
