@@ -53,6 +53,7 @@
 	SUITE(proto) \
 	SUITE(line) \
 	SUITE(quote) \
+	SUITE(bearer) \
 	SUITE(sasl) \
 	SUITE(sasl_client) \
 	SUITE(imap_parse) \
