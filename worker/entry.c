@@ -90,6 +90,7 @@ entry_free(struct entry **entryp)
 	mem_free(e->host);
 	mem_free(e->refusal_text);
 	mem_free(e->refusal_code);
+	mem_free(e->refusal_challenge);
 	mem_free(e);
 }
 

@@ -47,8 +47,8 @@ struct entry {
 	char *target;                   /* owned: the backend as the source named it; NULL: proxy_pass */
 	struct smtp_gate *gate;         /* owned, in the gate phase */
 	bool waiting;                   /* an Auth-Wait stands between the refusal and its being said */
-	struct refusal refusal;         /* its strings are the next two */
-	char *refusal_text, *refusal_code;      /* owned */
+	struct refusal refusal;         /* its strings are the next three */
+	char *refusal_text, *refusal_code, *refusal_challenge;  /* owned */
 	uint64_t left_ms;               /* of `timeout`; runs while the client has the turn */
 	uint64_t turn_ms;               /* since when it has the turn; 0: it has not */
 	unsigned attempt;

@@ -48,14 +48,17 @@ keep_refusal(struct entry *e, const struct auth_answer *answer)
 {
 	mem_free(e->refusal_text);
 	mem_free(e->refusal_code);
+	mem_free(e->refusal_challenge);
 	e->refusal_text = mem_strdup(answer->text);
 	e->refusal_code = mem_strdup(answer->code);
+	e->refusal_challenge = mem_strdup(answer->challenge);
 	e->refusal = (struct refusal){
 		.kind = answer->outcome == AUTH_UNAVAILABLE ? REFUSAL_UNAVAILABLE :
 		    answer->text != NULL ? REFUSAL_SOURCE : REFUSAL_WRONG,
 		.text = e->refusal_text,
 		.code = e->refusal_code,
 		.close = answer->close,
+		.challenge = e->refusal_challenge,
 	};
 }
 
