@@ -6,6 +6,7 @@
 #include "common/base64.h"
 #include "common/mem.h"
 #include "common/must.h"
+#include "worker/proto/bearer.h"
 #include "worker/proto/sasl.h"
 
 #define RESPONSE_MAX (2 * PROTO_USER_MAX * 3 + PROTO_PASS_MAX + 64)     /* every byte of a name may be escaped */
@@ -79,12 +80,12 @@ sasl_client_choose(const struct login_means *means, unsigned offered)
 	return either(offered, PROXY_AUTH_PLAIN, means->authz == NULL ? PROXY_AUTH_LOGIN : PROXY_AUTH_PLAIN);
 }
 
-/* b64token of RFC 6750 section 2.1, but for where its "=" may stand. */
 static bool
 is_token(const char *text)
 {
-	return *text != '\0' && strlen(text) <= PROTO_PASS_MAX &&
-	    text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=")] == '\0';
+	size_t len = strlen(text);
+
+	return len <= PROTO_PASS_MAX && bearer_is_token(text, len);
 }
 
 static bool

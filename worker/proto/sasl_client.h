@@ -6,7 +6,7 @@
  * (draft-murchison-sasl-login), XOAUTH2, OAUTHBEARER (RFC 7628) and EXTERNAL (RFC 4422
  * appendix A). The protocol around it sends them. What could be taken for something else
  * on the wire is refused: no CR, LF or NUL in a name or password, and in a token only the
- * characters of one (RFC 6750 section 2.1). Pure. Built on: base64, buf, mem, proto.h, sasl.
+ * characters of one (RFC 6750 section 2.1). Pure. Built on: base64, bearer, buf, mem, proto.h, sasl.
  */
 #ifndef POSTERN_WORKER_PROTO_SASL_CLIENT_H
 #define POSTERN_WORKER_PROTO_SASL_CLIENT_H
