@@ -137,7 +137,8 @@ answer_client(struct session *s, enum refusal_kind kind)
 		    login_excerpt(e->login, shown, sizeof(shown), reply, strlen(reply)));
 	if (may_pass(s, reply)) {
 		strip_controls(reply);
-		refusal = (struct refusal){ .kind = REFUSAL_BACKEND, .text = reply };
+		refusal = (struct refusal){ .kind = REFUSAL_BACKEND, .text = reply,
+		    .temporary = kind == REFUSAL_UNAVAILABLE };
 	}
 	leave_peer(s);
 	e->petitioner->refused(s, &refusal);

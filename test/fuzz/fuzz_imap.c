@@ -6,7 +6,7 @@
 #include "test/unit/dialogue.h"
 #include "worker/proto/imap.h"
 
-#define EVERY_METHOD (METHOD_PLAIN | METHOD_LOGIN | METHOD_CRAM_MD5 | METHOD_EXTERNAL)
+#define EVERY_METHOD (METHOD_PLAIN | METHOD_LOGIN | METHOD_CRAM_MD5 | METHOD_EXTERNAL | METHODS_TOKEN)
 
 /*
  * Whatever a client says, it is the same dialogue wherever it is cut; every login in it is refused.

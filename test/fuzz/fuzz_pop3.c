@@ -6,7 +6,7 @@
 #include "test/unit/dialogue.h"
 #include "worker/proto/pop3.h"
 
-#define EVERY_METHOD (METHOD_PLAIN | METHOD_APOP | METHOD_CRAM_MD5 | METHOD_EXTERNAL)
+#define EVERY_METHOD (METHOD_PLAIN | METHOD_APOP | METHOD_CRAM_MD5 | METHOD_EXTERNAL | METHODS_TOKEN)
 
 static const char *capabilities[] = { "TOP", "USER", NULL };
 

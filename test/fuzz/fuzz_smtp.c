@@ -6,7 +6,7 @@
 #include "test/unit/smtp_scene.h"
 #include "worker/proto/smtp.h"
 
-#define EVERY_METHOD (METHOD_PLAIN | METHOD_LOGIN | METHOD_CRAM_MD5 | METHOD_EXTERNAL | METHOD_NONE)
+#define EVERY_METHOD (METHOD_PLAIN | METHOD_LOGIN | METHOD_CRAM_MD5 | METHOD_EXTERNAL | METHOD_NONE | METHODS_TOKEN)
 
 static const char *capabilities[] = { "SIZE 10485760", "8BITMIME", NULL };
 

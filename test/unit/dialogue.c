@@ -41,7 +41,8 @@ finish(struct buf *transcript)
 static void
 show_credentials(const struct credentials *c, struct buf *out)
 {
-	static const char *const names[] = { "plain", "login", "apop", "cram-md5", "external", "none" };
+	static const char *const names[] = { "plain", "login", "apop", "cram-md5", "external", "none",
+		"xoauth2", "oauthbearer" };
 	const char *const parts[] = { c->user, c->pass, c->authz, c->helo, c->mail, c->rcpt };
 	unsigned method = 0;
 

@@ -64,6 +64,7 @@
 	SUITE(smtp_body) \
 	SUITE(smtp_gate) \
 	SUITE(starttls) \
+	SUITE(oauth) \
 	SUITE(http_parse)
 
 #define UNIT_NET(SUITE) \

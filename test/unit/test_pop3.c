@@ -120,14 +120,15 @@ static const struct {
 	struct refusal why;
 	const char *heard;
 } refusals[] = {
-	{ { REFUSAL_SOURCE, "go away", NULL, true, NULL }, "-ERR go away\r\n{close}" },
-	{ { REFUSAL_SOURCE, "go away", NULL, false, NULL }, "-ERR go away\r\n" },
-	{ { REFUSAL_WRONG, NULL, NULL, true, NULL }, WRONG "{close}" },
-	{ { REFUSAL_BACKEND, "-ERR [AUTH] no", NULL, false, NULL }, "-ERR [AUTH] no\r\n" },
-	{ { REFUSAL_BACKEND, NULL, NULL, false, NULL }, WRONG },
-	{ { REFUSAL_BACKEND, "", NULL, false, NULL }, WRONG },
-	{ { REFUSAL_UNAVAILABLE, NULL, NULL, false, NULL }, "-ERR [SYS/TEMP] Temporary failure, try again later\r\n" },
-	{ { REFUSAL_UNAVAILABLE, "Too many", NULL, false, NULL }, "-ERR [SYS/TEMP] Too many\r\n" },
+	{ { REFUSAL_SOURCE, "go away", NULL, true, NULL, false }, "-ERR go away\r\n{close}" },
+	{ { REFUSAL_SOURCE, "go away", NULL, false, NULL, false }, "-ERR go away\r\n" },
+	{ { REFUSAL_WRONG, NULL, NULL, true, NULL, false }, WRONG "{close}" },
+	{ { REFUSAL_BACKEND, "-ERR [AUTH] no", NULL, false, NULL, false }, "-ERR [AUTH] no\r\n" },
+	{ { REFUSAL_BACKEND, NULL, NULL, false, NULL, false }, WRONG },
+	{ { REFUSAL_BACKEND, "", NULL, false, NULL, false }, WRONG },
+	{ { REFUSAL_UNAVAILABLE, NULL, NULL, false, NULL, false },
+	    "-ERR [SYS/TEMP] Temporary failure, try again later\r\n" },
+	{ { REFUSAL_UNAVAILABLE, "Too many", NULL, false, NULL, false }, "-ERR [SYS/TEMP] Too many\r\n" },
 };
 
 START_TEST(a_refusal_is_put_into_pop3_words)

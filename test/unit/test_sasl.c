@@ -73,7 +73,11 @@ static const struct {
 static void
 write_credentials(char *to, size_t size, const struct credentials *c)
 {
-	const char *method = c->method == METHOD_PLAIN ? "plain" : c->method == METHOD_CRAM_MD5 ? "cram" : "external";
+	static const char *const methods[] = {
+		[METHOD_PLAIN] = "plain", [METHOD_CRAM_MD5] = "cram", [METHOD_EXTERNAL] = "external",
+		[METHOD_XOAUTH2] = "xoauth2", [METHOD_OAUTHBEARER] = "oauthbearer",
+	};
+	const char *method = methods[c->method];
 
 	snprintf(to, size, "done %s [%s]%s%s%s%s%s%s", method, c->user, c->pass == NULL ? " (null)" : " [",
 	    c->pass == NULL ? "" : c->pass, c->pass == NULL ? "" : "]", c->authz == NULL ? "" : " as [",
@@ -86,7 +90,7 @@ exchange(enum method method, const char *words, char *out, size_t size)
 {
 	static const struct credentials none;
 	struct credentials c = { .user = NULL };
-	struct sasl s;
+	struct sasl s = { .method = 0 };
 	char note[PROTO_NOTE] = "";
 	enum sasl_verdict verdict = SASL_CHALLENGE;
 	const char *word = words;
@@ -122,6 +126,191 @@ START_TEST(an_exchange_gives_credentials_or_a_reason)
 }
 END_TEST
 
+/* Messages of tokens as they are before base64. */
+static const struct {
+	enum method method;
+	const char *message, *outcome;
+} tokens[] = {
+	{ METHOD_XOAUTH2, "user=joe@example.com\1auth=Bearer a.b-c==\1\1", "done xoauth2 [joe@example.com] [a.b-c==]" },
+	{ METHOD_XOAUTH2, "user=\1auth=Bearer a\1\1",
+	    "bad: client sent invalid login in AUTH XOAUTH2 command; invalid credentials" },
+	{ METHOD_XOAUTH2, "user=j\r\noe\1auth=Bearer a\1\1",
+	    "bad: client sent invalid login in AUTH XOAUTH2 command; invalid credentials" },
+	{ METHOD_XOAUTH2, "user=joe\1auth=Bearer \1\1",
+	    "bad: client sent invalid token in AUTH XOAUTH2 command; invalid credentials" },
+	{ METHOD_XOAUTH2, "user=joe\1auth=Bearer  a\1\1",
+	    "bad: client sent invalid token in AUTH XOAUTH2 command; invalid credentials" },
+	{ METHOD_XOAUTH2, "user=joe\1auth=Bearer a\r\nb\1\1",
+	    "bad: client sent invalid token in AUTH XOAUTH2 command; invalid credentials" },
+	{ METHOD_XOAUTH2, "n,a=joe,\1auth=Bearer a\1\1",
+	    "bad: client sent an invalid field in AUTH XOAUTH2 command; invalid command" },
+	{ METHOD_OAUTHBEARER, "n,a=j=2Coe,\1host=mx\1port=143\1auth=Bearer a\1\1", "done oauthbearer [j,oe] [a]" },
+	{ METHOD_OAUTHBEARER, "n,,\1auth=Bearer a\1\1", "done oauthbearer [] [a]" },
+	{ METHOD_OAUTHBEARER, "n,a=j\noe,\1auth=Bearer a\1\1",
+	    "bad: client sent invalid login in AUTH OAUTHBEARER command; invalid credentials" },
+	{ METHOD_OAUTHBEARER, "n,,\1auth=Bearer a,b\1\1",
+	    "bad: client sent invalid token in AUTH OAUTHBEARER command; invalid credentials" },
+	{ METHOD_OAUTHBEARER, "p=tls-exporter,,\1auth=Bearer a\1\1",
+	    "bad: client sent an invalid GS2 header in AUTH OAUTHBEARER command; invalid command" },
+	{ METHOD_OAUTHBEARER, "\1",
+	    "bad: client sent an invalid GS2 header in AUTH OAUTHBEARER command; invalid command" },
+};
+
+START_TEST(a_token_comes_with_the_command_or_when_it_is_asked_for)
+{
+	char encoded[256], said[512], outcome[512], expected[512];
+
+	encoded[base64_encode(encoded, tokens[_i].message, strlen(tokens[_i].message))] = '\0';
+	exchange(tokens[_i].method, encoded, outcome, sizeof(outcome));
+	ck_assert_str_eq(outcome, tokens[_i].outcome);
+	snprintf(said, sizeof(said), "- %s", encoded);
+	snprintf(expected, sizeof(expected), "ask() %s", tokens[_i].outcome);
+	exchange(tokens[_i].method, said, outcome, sizeof(outcome));
+	ck_assert_str_eq(outcome, expected);
+}
+END_TEST
+
+/* The shortest responses there are, to each challenge of each mechanism: `lead` has led to it. */
+static const struct {
+	enum method method;
+	const char *lead;       /* NULL: the first challenge */
+	const char *response;
+	enum sasl_verdict verdict;
+} steps[] = {
+	{ METHOD_PLAIN, NULL, "", SASL_BAD },
+	{ METHOD_PLAIN, NULL, "A", SASL_BAD },
+	{ METHOD_PLAIN, NULL, "AA==", SASL_BAD },
+	{ METHOD_LOGIN, NULL, "", SASL_BAD },
+	{ METHOD_LOGIN, NULL, "A", SASL_BAD },
+	{ METHOD_LOGIN, NULL, "YQ==", SASL_CHALLENGE },
+	{ METHOD_LOGIN, "YQ==", "", SASL_DONE },
+	{ METHOD_LOGIN, "YQ==", "A", SASL_BAD },
+	{ METHOD_LOGIN, "YQ==", "YQ==", SASL_DONE },
+	{ METHOD_CRAM_MD5, NULL, "", SASL_BAD },
+	{ METHOD_CRAM_MD5, NULL, "A", SASL_BAD },
+	{ METHOD_CRAM_MD5, NULL, "IA==", SASL_BAD },
+	{ METHOD_EXTERNAL, NULL, "", SASL_DONE },
+	{ METHOD_EXTERNAL, NULL, "A", SASL_BAD },
+	{ METHOD_EXTERNAL, NULL, "YQ==", SASL_DONE },
+	{ METHOD_XOAUTH2, NULL, "", SASL_BAD },
+	{ METHOD_XOAUTH2, NULL, "A", SASL_BAD },
+	{ METHOD_XOAUTH2, NULL, "AQ==", SASL_BAD },
+	{ METHOD_OAUTHBEARER, NULL, "", SASL_BAD },
+	{ METHOD_OAUTHBEARER, NULL, "A", SASL_BAD },
+	{ METHOD_OAUTHBEARER, NULL, "AQ==", SASL_BAD },
+};
+
+START_TEST(the_shortest_responses_are_judged_like_others)
+{
+	struct credentials c = { .user = NULL };
+	struct sasl s = { .method = 0 };
+	char note[PROTO_NOTE] = "";
+	const char *lead = steps[_i].lead;
+
+	ck_assert_int_eq(sasl_start(&s, steps[_i].method, lead, lead == NULL ? 0 : strlen(lead), &facts, &c, note),
+	    SASL_CHALLENGE);
+	ck_assert_int_eq(sasl_step(&s, steps[_i].response, strlen(steps[_i].response), &facts, &c, note),
+	    steps[_i].verdict);
+	ck_assert(steps[_i].verdict != SASL_BAD || (c.user == NULL && c.pass == NULL));
+	credentials_reset(&c);
+	sasl_reset(&s);
+}
+END_TEST
+
+#define X_TOKEN "dXNlcj1qAWF1dGg9QmVhcmVyIHQBAQ=="      /* user=j, the token t */
+#define O_TOKEN "biwsAWF1dGg9QmVhcmVyIHQBAQ=="          /* the token t */
+#define X_ERROR "eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIn0="
+#define O_ERROR "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NoZW1lcyI6ImJlYXJlciJ9"
+
+static const struct {
+	enum method method;
+	const char *response;
+	struct refusal why;
+	const char *challenge;  /* NULL: none */
+} refusals[] = {
+	{ METHOD_XOAUTH2, X_TOKEN, { .kind = REFUSAL_WRONG }, X_ERROR },
+	{ METHOD_XOAUTH2, X_TOKEN, { .kind = REFUSAL_SOURCE, .text = "x", .close = true }, X_ERROR },
+	{ METHOD_XOAUTH2, X_TOKEN, { .kind = REFUSAL_BACKEND }, X_ERROR },
+	{ METHOD_OAUTHBEARER, O_TOKEN, { .kind = REFUSAL_WRONG }, O_ERROR },
+	{ METHOD_OAUTHBEARER, O_TOKEN, { .kind = REFUSAL_SOURCE, .challenge = "e30=" }, "e30=" },
+	{ METHOD_XOAUTH2, X_TOKEN, { .kind = REFUSAL_SOURCE, .challenge = "e30=" }, "e30=" },
+	/* what a source has no right to say to a client */
+	{ METHOD_OAUTHBEARER, O_TOKEN, { .kind = REFUSAL_SOURCE, .challenge = "" }, O_ERROR },
+	{ METHOD_OAUTHBEARER, O_TOKEN, { .kind = REFUSAL_SOURCE, .challenge = "=" }, O_ERROR },
+	{ METHOD_OAUTHBEARER, O_TOKEN, { .kind = REFUSAL_SOURCE, .challenge = "{}" }, O_ERROR },
+	{ METHOD_OAUTHBEARER, O_TOKEN, { .kind = REFUSAL_SOURCE, .challenge = "e30=\r\na OK in" }, O_ERROR },
+	{ METHOD_OAUTHBEARER, O_TOKEN, { .kind = REFUSAL_SOURCE, .challenge = "e30" }, O_ERROR },
+	/* nobody has judged the token, or there was none */
+	{ METHOD_OAUTHBEARER, O_TOKEN, { .kind = REFUSAL_UNAVAILABLE, .challenge = "e30=" }, NULL },
+	{ METHOD_OAUTHBEARER, O_TOKEN, { .kind = REFUSAL_ELSEWHERE }, NULL },
+	{ METHOD_OAUTHBEARER, O_TOKEN, { .kind = REFUSAL_BACKEND, .temporary = true }, NULL },
+	{ METHOD_PLAIN, "AGEAYg==", { .kind = REFUSAL_SOURCE, .challenge = "e30=" }, NULL },
+	{ METHOD_EXTERNAL, "YQ==", { .kind = REFUSAL_WRONG }, NULL },
+};
+
+START_TEST(a_refused_token_gets_an_error_challenge_first)
+{
+	struct credentials c = { .user = NULL };
+	struct sasl s = { .method = 0 };
+	char note[PROTO_NOTE] = "";
+	const char *response = refusals[_i].response, *challenge;
+	struct buf out;
+
+	buf_init(&out, PROTO_ROOM);
+	ck_assert_int_eq(sasl_start(&s, refusals[_i].method, response, strlen(response), &facts, &c, note), SASL_DONE);
+	credentials_reset(&c);
+	challenge = sasl_refused(&s, &refusals[_i].why);
+	if (refusals[_i].challenge == NULL) {
+		ck_assert_ptr_null(challenge);
+		ck_assert_int_eq(s.method, 0);
+		return;
+	}
+	ck_assert_str_eq(challenge, refusals[_i].challenge);
+	buf_add_text(&s.refusal, "no\r\n");
+	ck_assert_int_eq(sasl_step(&s, "*", 1, &facts, &c, note), SASL_REFUSED);
+	ck_assert_int_eq(sasl_say_refusal(&s, &out), refusals[_i].why.close ? PROTO_CLOSE : PROTO_AGAIN);
+	ck_assert_uint_eq(out.len, 4);
+	ck_assert(s.method == 0 && s.refusal.len == 0 && c.user == NULL && c.pass == NULL && note[0] == '\0');
+	ck_assert_ptr_null(sasl_refused(&s, &refusals[_i].why));
+	buf_reset(&out);
+}
+END_TEST
+
+START_TEST(an_error_challenge_that_is_too_long_is_replaced)
+{
+	for (size_t len = PROTO_ROOM / 2 - 4; len <= PROTO_ROOM / 2 + 4; len += 4) {
+		char text[PROTO_ROOM], note[PROTO_NOTE] = "";
+		struct refusal why = { .kind = REFUSAL_SOURCE, .challenge = text };
+		struct credentials c = { .user = NULL };
+		struct sasl s = { .method = 0 };
+
+		memset(text, 'A', len);
+		text[len] = '\0';
+		sasl_start(&s, METHOD_XOAUTH2, X_TOKEN, strlen(X_TOKEN), &facts, &c, note);
+		ck_assert_str_eq(sasl_refused(&s, &why), len <= PROTO_ROOM / 2 ? text : X_ERROR);
+		credentials_reset(&c);
+		sasl_reset(&s);
+	}
+}
+END_TEST
+
+START_TEST(a_refusal_without_room_ends_the_session)
+{
+	static const struct refusal why = { .kind = REFUSAL_WRONG };
+	struct credentials c = { .user = NULL };
+	struct sasl s = { .method = 0 };
+	char note[PROTO_NOTE] = "";
+	struct buf out;
+
+	buf_init(&out, 3);
+	sasl_start(&s, METHOD_XOAUTH2, X_TOKEN, strlen(X_TOKEN), &facts, &c, note);
+	ck_assert_ptr_nonnull(sasl_refused(&s, &why));
+	buf_add_text(&s.refusal, "no\r\n");
+	ck_assert_int_eq(sasl_say_refusal(&s, &out), PROTO_CLOSE);
+	credentials_reset(&c);
+}
+END_TEST
+
 static const struct {
 	const char *name;
 	unsigned allowed;
@@ -137,6 +326,11 @@ static const struct {
 	{ "CRAM-MD5", METHOD_PLAIN, 0 },
 	{ "cram-md5", METHOD_CRAM_MD5, METHOD_CRAM_MD5 },
 	{ "APOP", METHOD_APOP, 0 },
+	{ "xoauth2", METHOD_XOAUTH2, METHOD_XOAUTH2 },
+	{ "XOAUTH2", METHOD_OAUTHBEARER | METHOD_PLAIN, 0 },
+	{ "OAUTHBEARER", METHODS_TOKEN, METHOD_OAUTHBEARER },
+	{ "OAUTHBEARER", METHOD_XOAUTH2, 0 },
+	{ "XOAUTH", ~0u, 0 },
 	{ "PLAI", METHOD_PLAIN, 0 },
 	{ "PLAINS", METHOD_PLAIN, 0 },
 	{ "", ~0u, 0 },
@@ -160,7 +354,7 @@ START_TEST(credentials_have_a_longest_length)
 		size_t len = 2 + sizes[i].user + sizes[i].pass;
 		char *bytes = mem_alloc(len), *text = mem_alloc(BASE64_ENCODED(len)), note[PROTO_NOTE];
 		struct credentials c = { .user = NULL };
-		struct sasl s;
+		struct sasl s = { .method = 0 };
 
 		memset(bytes + 1, 'u', sizes[i].user);
 		memset(bytes + 2 + sizes[i].user, 'p', sizes[i].pass);
@@ -168,6 +362,37 @@ START_TEST(credentials_have_a_longest_length)
 		    sizes[i].fits ? SASL_DONE : SASL_BAD);
 		credentials_reset(&c);
 		mem_free(bytes);
+		mem_free(text);
+	}
+}
+END_TEST
+
+START_TEST(a_token_has_a_longest_length)
+{
+	static const struct { size_t user, token; bool fits; } sizes[] = {
+		{ PROTO_USER_MAX, PROTO_PASS_MAX, true },
+		{ PROTO_USER_MAX + 1, 1, false },
+		{ 1, PROTO_PASS_MAX + 1, false },
+	};
+
+	for (int i = 0; i < UNIT_COUNT(sizes); i++) {
+		char *user = mem_alloc(sizes[i].user + 1), *token = mem_alloc(sizes[i].token + 1), *message, *text;
+		char note[PROTO_NOTE] = "";
+		struct credentials c = { .user = NULL };
+		struct sasl s = { .method = 0 };
+		size_t len;
+
+		memset(user, 'u', sizes[i].user);
+		memset(token, 't', sizes[i].token);
+		message = mem_printf("n,a=%s,\1auth=Bearer %s\1\1", user, token);
+		len = strlen(message);
+		text = mem_alloc(BASE64_ENCODED(len));
+		ck_assert_int_eq(sasl_start(&s, METHOD_OAUTHBEARER, text, base64_encode(text, message, len), &facts, &c,
+		    note), sizes[i].fits ? SASL_DONE : SASL_BAD);
+		credentials_reset(&c);
+		mem_free(user);
+		mem_free(token);
+		mem_free(message);
 		mem_free(text);
 	}
 }
@@ -182,6 +407,12 @@ sasl_suite(void)
 	tcase_add_loop_test(tcase, an_exchange_gives_credentials_or_a_reason, 0, UNIT_COUNT(cases));
 	tcase_add_loop_test(tcase, only_listed_mechanisms_are_found_and_plain_and_login_are_one, 0, UNIT_COUNT(names));
 	tcase_add_test(tcase, credentials_have_a_longest_length);
+	tcase_add_loop_test(tcase, a_token_comes_with_the_command_or_when_it_is_asked_for, 0, UNIT_COUNT(tokens));
+	tcase_add_loop_test(tcase, the_shortest_responses_are_judged_like_others, 0, UNIT_COUNT(steps));
+	tcase_add_loop_test(tcase, a_refused_token_gets_an_error_challenge_first, 0, UNIT_COUNT(refusals));
+	tcase_add_test(tcase, an_error_challenge_that_is_too_long_is_replaced);
+	tcase_add_test(tcase, a_refusal_without_room_ends_the_session);
+	tcase_add_test(tcase, a_token_has_a_longest_length);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

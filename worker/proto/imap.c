@@ -130,19 +130,6 @@ is_ours(const char *word)
 	return false;
 }
 
-static int
-list_methods(const struct imap *i, struct buf *out)
-{
-	static const enum method methods[] = { METHOD_PLAIN, METHOD_LOGIN, METHOD_CRAM_MD5, METHOD_EXTERNAL };
-	unsigned offers = client_offers(&i->client);
-	int failed = 0;
-
-	for (size_t m = 0; m < sizeof(methods) / sizeof(methods[0]); m++)
-		if ((offers & methods[m]) != 0)
-			failed |= buf_printf(out, " AUTH=%s", sasl_name(methods[m]));
-	return failed;
-}
-
 static enum proto_verdict
 run_capability(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out)
 {
@@ -152,7 +139,7 @@ run_capability(struct imap *i, const struct imap_text args[ARGUMENTS], struct bu
 	for (const char **word = settings(i)->capabilities; word != NULL && *word != NULL; word++)
 		if (!is_ours(*word))
 			failed |= buf_printf(out, " %s", *word);
-	failed |= list_methods(i, out) | buf_printf(out, " SASL-IR%s%s\r\n",
+	failed |= sasl_list(out, client_offers(&i->client), " AUTH=", "") | buf_printf(out, " SASL-IR%s%s\r\n",
 	    client_may_secure(&i->client) ? " STARTTLS" : "", client_must_secure(&i->client) ? " LOGINDISABLED" : "");
 	if (failed == 0)
 		return complete(i, out);
@@ -235,6 +222,12 @@ run_login(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *ou
 	return fail(i, "BAD invalid credentials", out);
 }
 
+static enum proto_verdict
+ask(const char *challenge, struct buf *out)
+{
+	return buf_printf(out, "+ %s\r\n", challenge) == 0 ? PROTO_AGAIN : PROTO_CLOSE;
+}
+
 /* What a step of the exchange came to. */
 static enum proto_verdict
 conclude(struct imap *i, enum sasl_verdict verdict, struct buf *out)
@@ -243,13 +236,14 @@ conclude(struct imap *i, enum sasl_verdict verdict, struct buf *out)
 
 	switch (verdict) {
 	case SASL_CHALLENGE:
-		buf_printf(out, "+ %s\r\n", i->sasl.challenge);
-		return PROTO_AGAIN;
+		return ask(i->sasl.challenge, out);
 	case SASL_DONE:
 		return PROTO_CREDENTIALS;
 	case SASL_CANCELLED:
 		answer(i, out, "BAD authentication cancelled");
 		return PROTO_AGAIN;
+	case SASL_REFUSED:
+		return sasl_say_refusal(&i->sasl, out);
 	case SASL_BAD:
 		break;
 	}
@@ -314,8 +308,10 @@ text_follows(const struct line *line)
 static enum proto_verdict
 too_long(struct imap *i, const char *name, struct buf *out)
 {
+	bool is_auth = strcmp(name, "AUTHENTICATE") == 0;
+
 	note_set(i->client.note, "client sent too long command \"%s %s...\"", i->tag, name);
-	answer(i, out, "BAD invalid command");
+	answer(i, out, is_auth ? "BAD authentication exchange line is too long" : "BAD invalid command");
 	return PROTO_CLOSE;
 }
 
@@ -418,6 +414,7 @@ client_free(struct client **clientp)
 	if (*clientp == NULL)
 		return;
 	credentials_reset(&(*clientp)->credentials);
+	sasl_reset(&((struct imap *)*clientp)->sasl);
 	mem_free(*clientp);
 	*clientp = NULL;
 }
@@ -452,18 +449,29 @@ refuse_with(const struct imap *i, const struct refusal *why, struct buf *out)
 	buf_add_text(out, "\r\n");
 }
 
-static enum proto_verdict
-refused(struct client *client, const struct refusal *why, struct buf *out)
+static void
+refuse(const struct imap *i, const struct refusal *why, struct buf *out)
 {
-	struct imap *i = (struct imap *)client;
-
-	credentials_reset(&client->credentials);
 	if (why->kind == REFUSAL_UNAVAILABLE || why->kind == REFUSAL_ELSEWHERE)
 		answer(i, out, "NO [UNAVAILABLE] Temporary failure, try again later.");
 	else if (why->kind != REFUSAL_WRONG && why->text != NULL && why->text[0] != '\0')
 		refuse_with(i, why, out);
 	else
 		answer(i, out, "NO [AUTHENTICATIONFAILED] Authentication failed.");
+}
+
+static enum proto_verdict
+refused(struct client *client, const struct refusal *why, struct buf *out)
+{
+	struct imap *i = (struct imap *)client;
+	const char *challenge = sasl_refused(&i->sasl, why);
+
+	credentials_reset(&client->credentials);
+	if (challenge != NULL) {
+		refuse(i, why, &i->sasl.refusal);
+		return ask(challenge, out);
+	}
+	refuse(i, why, out);
 	return why->close ? PROTO_CLOSE : PROTO_AGAIN;
 }
 
@@ -481,7 +489,7 @@ secured(struct client *client)
 	struct imap *i = (struct imap *)client;
 
 	credentials_reset(&client->credentials);
-	i->sasl = (struct sasl){ .method = 0 };
+	sasl_reset(&i->sasl);
 	i->invited = 0;
 	strcpy(i->tag, "*");
 }

@@ -29,7 +29,7 @@ say(struct buf *out, const char *text)
 static void
 forget(struct pop3 *p)
 {
-	p->sasl.method = 0;
+	sasl_reset(&p->sasl);
 	mem_free_secret(&p->user);
 }
 
@@ -121,18 +121,10 @@ on_apop(struct pop3 *p, const struct line *args, struct buf *out)
 	return PROTO_CREDENTIALS;
 }
 
-static int
-list_mechanisms(const struct pop3 *p, const char *before, const char *after, struct buf *out)
+static enum proto_verdict
+ask(const char *challenge, struct buf *out)
 {
-	int failed = 0;
-
-	for (unsigned method = METHOD_PLAIN; method <= METHOD_EXTERNAL; method <<= 1) {
-		const char *name = (offers(p) & method) == 0 ? NULL : sasl_name((enum method)method);
-
-		if (name != NULL)
-			failed |= buf_printf(out, "%s%s%s", before, name, after);
-	}
-	return failed;
+	return buf_printf(out, "+ %s\r\n", challenge) == 0 ? PROTO_AGAIN : PROTO_CLOSE;
 }
 
 static enum proto_verdict
@@ -142,13 +134,13 @@ after_step(struct pop3 *p, enum sasl_verdict verdict, struct buf *out)
 
 	switch (verdict) {
 	case SASL_CHALLENGE:
-		return buf_printf(out, "+ %s\r\n", p->sasl.challenge) == 0 ? PROTO_AGAIN : PROTO_CLOSE;
+		return ask(p->sasl.challenge, out);
 	case SASL_DONE:
-		forget(p);
 		return PROTO_CREDENTIALS;
 	case SASL_CANCELLED:
-		forget(p);
 		return say(out, "-ERR authentication cancelled");
+	case SASL_REFUSED:
+		return sasl_say_refusal(&p->sasl, out);
 	case SASL_BAD:
 		break;
 	}
@@ -166,7 +158,7 @@ on_auth(struct pop3 *p, const struct line *args, struct buf *out)
 	enum method method = sasl_mechanism(args->text, name_len, methods(p));
 
 	if (args->len == 0)
-		return buf_add_text(out, "+OK methods supported:\r\n") | list_mechanisms(p, "", "\r\n", out) |
+		return buf_add_text(out, "+OK methods supported:\r\n") | sasl_list(out, offers(p), "", "\r\n") |
 		    buf_add_text(out, ".\r\n") ? PROTO_CLOSE : PROTO_AGAIN;
 	if (method == 0)
 		return invalid(p, out);
@@ -199,7 +191,7 @@ on_capa(struct pop3 *p, const struct line *args, struct buf *out)
 {
 	static const char *const ours[] = { "RESP-CODES", "AUTH-RESP-CODE" };
 	const char *const *listed = p->common.facts->server->protocols[PROTOCOL_POP3].capabilities;
-	bool sasl = (offers(p) & (METHOD_PLAIN | METHOD_CRAM_MD5 | METHOD_EXTERNAL)) != 0;
+	bool sasl = (offers(p) & SASL_METHODS) != 0;
 	int failed = buf_add_text(out, "+OK Capability list follows\r\n");
 
 	(void)args;
@@ -210,7 +202,7 @@ on_capa(struct pop3 *p, const struct line *args, struct buf *out)
 		if (!is_listed(listed, ours[i]))
 			failed |= buf_printf(out, "%s\r\n", ours[i]);
 	if (sasl)
-		failed |= buf_add_text(out, "SASL") | list_mechanisms(p, " ", "", out) | buf_add_text(out, "\r\n");
+		failed |= buf_add_text(out, "SASL") | sasl_list(out, offers(p), " ", "") | buf_add_text(out, "\r\n");
 	if (client_may_secure(&p->common))
 		failed |= buf_add_text(out, "STLS\r\n");
 	return failed | buf_add_text(out, ".\r\n") ? PROTO_CLOSE : PROTO_AGAIN;
@@ -291,9 +283,10 @@ static enum proto_verdict
 too_long(struct pop3 *p, const struct line *line, struct buf *out)
 {
 	const struct command *command = p->sasl.method == 0 ? find(line) : NULL;
+	bool is_auth = p->sasl.method != 0 || (command != NULL && command->run == on_auth);
 
 	note_set(p->common.note, "client sent too long command \"%s...\"", command == NULL ? "" : command->word);
-	say(out, "-ERR invalid command");
+	say(out, is_auth ? "-ERR authentication exchange line is too long" : "-ERR invalid command");
 	return PROTO_CLOSE;
 }
 
@@ -304,20 +297,19 @@ pop3_input(struct client *client, struct buf *in, struct buf *out)
 	size_t buffer = client->facts->server->protocols[PROTOCOL_POP3].client_buffer;
 	enum proto_verdict verdict;
 	struct line line;
+	enum line_state state = line_next(in, buffer < in->limit ? buffer : in->limit, &line);
 
-	switch (line_next(in, buffer < in->limit ? buffer : in->limit, &line)) {
-	case LINE_MORE:
+	if (state == LINE_MORE)
 		return PROTO_MORE;
-	case LINE_LONG:
+	if (state == LINE_LONG)
 		return too_long(p, &line, out);
-	case LINE_BAD:
-		verdict = invalid(p, out);
-		break;
-	default:
-		verdict = p->sasl.method == 0 ? run_command(p, &line, out) :
-		    after_step(p, sasl_step(&p->sasl, line.text, line.len, client->facts, &client->credentials,
+	if (p->sasl.method != 0)
+		verdict = after_step(p, sasl_step(&p->sasl, line.text, line.len, client->facts, &client->credentials,
 		    client->note), out);
-	}
+	else if (state == LINE_BAD)
+		verdict = invalid(p, out);
+	else
+		verdict = run_command(p, &line, out);
 	buf_take(in, line.taken);
 	return verdict;
 }
@@ -353,8 +345,8 @@ pop3_greet(struct client *client, struct buf *out)
 	buf_printf(out, "+OK POP3 ready%s%s\r\n", *salt == '\0' ? "" : " ", salt);
 }
 
-static enum proto_verdict
-pop3_refused(struct client *client, const struct refusal *why, struct buf *out)
+static int
+refuse(const struct refusal *why, struct buf *out)
 {
 	static const struct {
 		const char *before, *usual;
@@ -366,11 +358,20 @@ pop3_refused(struct client *client, const struct refusal *why, struct buf *out)
 		[REFUSAL_ELSEWHERE]   = { "-ERR [SYS/TEMP] ", "Temporary failure, try again later" },
 	};
 	bool told = why->text != NULL && *why->text != '\0';
-	int failed = buf_printf(out, "%s%.*s\r\n", words[why->kind].before, TEXT_MAX,
-	    told ? why->text : words[why->kind].usual);
 
-	(void)client;
-	return failed || why->close ? PROTO_CLOSE : PROTO_AGAIN;
+	return buf_printf(out, "%s%.*s\r\n", words[why->kind].before, TEXT_MAX,
+	    told ? why->text : words[why->kind].usual);
+}
+
+static enum proto_verdict
+pop3_refused(struct client *client, const struct refusal *why, struct buf *out)
+{
+	struct pop3 *p = (struct pop3 *)client;
+	const char *challenge = sasl_refused(&p->sasl, why);
+
+	if (challenge != NULL)
+		return refuse(why, &p->sasl.refusal) == 0 ? ask(challenge, out) : PROTO_CLOSE;
+	return refuse(why, out) == 0 && !why->close ? PROTO_AGAIN : PROTO_CLOSE;
 }
 
 static void

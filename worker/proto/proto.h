@@ -76,6 +76,7 @@ struct refusal {
 	const char *code;       /* SMTP: "535 5.7.0"; NULL: the protocol's usual one */
 	bool close;             /* auth_http without Auth-Wait: say it and close */
 	const char *challenge;  /* XOAUTH2, OAUTHBEARER: sent before the refusal, in base64 (RFC 7628 section 3.2.2); NULL: ours */
+	bool temporary;         /* REFUSAL_BACKEND: it said "not now" */
 };
 
 enum goodbye {
@@ -163,7 +164,7 @@ struct proto {
 	 * The login failed. Never says PROTO_CREDENTIALS: the client's next command does. The
 	 * credentials are wiped by then. After XOAUTH2 and OAUTHBEARER the client first gets
 	 * an error challenge, and its answer to that, whatever it is, brings the refusal: the
-	 * half keeps what it needs of `why`, says PROTO_MORE, and PROTO_CLOSE after all if asked to.
+	 * half keeps what it needs of `why`, and PROTO_CLOSE, if asked for, comes only then.
 	 */
 	enum proto_verdict (*refused)(struct client *client, const struct refusal *why, struct buf *out);
 	/* The backend is logged in; `reply` is what it said last. Appends what the client gets. */

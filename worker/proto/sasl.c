@@ -7,25 +7,32 @@
 #include "common/base64.h"
 #include "common/mem.h"
 #include "common/must.h"
+#include "worker/proto/bearer.h"
 
 #define DIGEST 32       /* hexadecimal digits of an MD5 */
 #define STEPS 2
+#define ERROR_MAX (PROTO_ROOM / 2)      /* bytes of a source's error challenge that are passed on */
 
-/* Reads one decoded response into *out. NULL, or what was wrong with it. */
-typedef const char *reader(struct sasl *s, const char *bytes, size_t len, struct credentials *out);
+/* Reads one decoded response, which it may change, into *out. NULL, or what was wrong with it. */
+typedef const char *reader(struct sasl *s, char *bytes, size_t len, struct credentials *out);
 
-static reader read_plain, read_user, read_pass, read_cram, read_external;
+static reader read_plain, read_user, read_pass, read_cram, read_external, read_xoauth2, read_oauthbearer;
 
 static const struct mechanism {
 	enum method method;
 	const char *name;
 	const char *challenges[STEPS];  /* base64; NULL: the salt */
 	reader *read[STEPS];
+	const char *error;              /* what a refused client is told before the refusal; NULL: nothing */
 } mechanisms[] = {
-	{ METHOD_PLAIN, "PLAIN", { "" }, { read_plain } },
-	{ METHOD_LOGIN, "LOGIN", { "VXNlcm5hbWU6", "UGFzc3dvcmQ6" }, { read_user, read_pass } },
-	{ METHOD_CRAM_MD5, "CRAM-MD5", { NULL }, { read_cram } },
-	{ METHOD_EXTERNAL, "EXTERNAL", { "VXNlcm5hbWU6" }, { read_external } },
+	{ METHOD_PLAIN, "PLAIN", { "" }, { read_plain }, NULL },
+	{ METHOD_LOGIN, "LOGIN", { "VXNlcm5hbWU6", "UGFzc3dvcmQ6" }, { read_user, read_pass }, NULL },
+	{ METHOD_CRAM_MD5, "CRAM-MD5", { NULL }, { read_cram }, NULL },
+	{ METHOD_EXTERNAL, "EXTERNAL", { "VXNlcm5hbWU6" }, { read_external }, NULL },
+	{ METHOD_XOAUTH2, "XOAUTH2", { "" }, { read_xoauth2 },
+	    "{\"status\":\"401\",\"schemes\":\"bearer\"}" },
+	{ METHOD_OAUTHBEARER, "OAUTHBEARER", { "" }, { read_oauthbearer },
+	    "{\"status\":\"invalid_token\",\"schemes\":\"bearer\"}" },
 };
 
 #define MECHANISMS (sizeof(mechanisms) / sizeof(mechanisms[0]))
@@ -39,12 +46,15 @@ find(enum method method)
 	return NULL;
 }
 
-const char *
-sasl_name(enum method method)
+int
+sasl_list(struct buf *out, unsigned methods, const char *before, const char *after)
 {
-	const struct mechanism *m = find(method);
+	int failed = 0;
 
-	return m == NULL ? NULL : m->name;
+	for (size_t i = 0; i < MECHANISMS; i++)
+		if ((methods & mechanisms[i].method) != 0)
+			failed |= buf_printf(out, "%s%s%s", before, mechanisms[i].name, after);
+	return failed;
 }
 
 enum method
@@ -83,23 +93,23 @@ keep(struct sasl *s, char **to, const char *text, size_t len, size_t max_len, bo
 }
 
 static const char *
-read_user(struct sasl *s, const char *bytes, size_t len, struct credentials *out)
+read_user(struct sasl *s, char *bytes, size_t len, struct credentials *out)
 {
 	return keep(s, &out->user, bytes, len, PROTO_USER_MAX, false) ? NULL : "invalid login";
 }
 
 static const char *
-read_pass(struct sasl *s, const char *bytes, size_t len, struct credentials *out)
+read_pass(struct sasl *s, char *bytes, size_t len, struct credentials *out)
 {
 	return keep(s, &out->pass, bytes, len, PROTO_PASS_MAX, true) ? NULL : "invalid password";
 }
 
 /* authorization identity, NUL, user, NUL, password: RFC 4616 section 2. */
 static const char *
-read_plain(struct sasl *s, const char *bytes, size_t len, struct credentials *out)
+read_plain(struct sasl *s, char *bytes, size_t len, struct credentials *out)
 {
-	const char *end = bytes + len, *user = memchr(bytes, '\0', len);
-	const char *pass = user == NULL ? NULL : memchr(user + 1, '\0', (size_t)(end - user - 1));
+	char *end = bytes + len, *user = memchr(bytes, '\0', len);
+	char *pass = user == NULL ? NULL : memchr(user + 1, '\0', (size_t)(end - user - 1));
 	size_t authz_len, user_len;
 
 	if (user == NULL)
@@ -119,7 +129,7 @@ read_plain(struct sasl *s, const char *bytes, size_t len, struct credentials *ou
 
 /* The user name may hold blanks: the digest stands behind the last one. */
 static const char *
-read_cram(struct sasl *s, const char *bytes, size_t len, struct credentials *out)
+read_cram(struct sasl *s, char *bytes, size_t len, struct credentials *out)
 {
 	const char *blank = memrchr(bytes, ' ', len), *digest;
 
@@ -135,35 +145,76 @@ read_cram(struct sasl *s, const char *bytes, size_t len, struct credentials *out
 
 /* An authorization identity, or nothing: the certificate says who it is (RFC 4422 appendix A.1). */
 static const char *
-read_external(struct sasl *s, const char *bytes, size_t len, struct credentials *out)
+read_external(struct sasl *s, char *bytes, size_t len, struct credentials *out)
 {
 	return keep(s, &out->user, bytes, len, PROTO_USER_MAX, true) ? NULL : "invalid login";
+}
+
+static const char *
+keep_bearer(struct sasl *s, const struct bearer *b, struct credentials *out)
+{
+	if (!keep(s, &out->user, b->user, b->user_len, PROTO_USER_MAX, s->method == METHOD_OAUTHBEARER))
+		return "invalid login";
+	if (bearer_is_token(b->token, b->token_len) &&
+	    keep(s, &out->pass, b->token, b->token_len, PROTO_PASS_MAX, false))
+		return NULL;
+	s->answer = "invalid credentials";
+	return "invalid token";
+}
+
+static const char *
+read_xoauth2(struct sasl *s, char *bytes, size_t len, struct credentials *out)
+{
+	struct bearer b;
+	const char *wrong = bearer_read_xoauth2(&b, bytes, len);
+
+	return wrong != NULL ? wrong : keep_bearer(s, &b, out);
+}
+
+static const char *
+read_oauthbearer(struct sasl *s, char *bytes, size_t len, struct credentials *out)
+{
+	struct bearer b;
+	const char *wrong = bearer_read_oauthbearer(&b, bytes, len);
+
+	return wrong != NULL ? wrong : keep_bearer(s, &b, out);
 }
 
 static enum sasl_verdict
 fail(struct sasl *s, const char *what, struct credentials *out, char note[PROTO_NOTE])
 {
-	note_set(note, "client sent %s in AUTH %s command", what, sasl_name(s->method));
+	note_set(note, "client sent %s in AUTH %s command", what, find(s->method)->name);
 	credentials_reset(out);
 	s->method = 0;
 	return SASL_BAD;
+}
+
+static void
+encode_challenge(struct sasl *s, const char *text, size_t len)
+{
+	MUST(BASE64_ENCODED(len) < sizeof(s->challenge));
+	s->challenge[base64_encode(s->challenge, text, len)] = '\0';
 }
 
 static enum sasl_verdict
 ask(struct sasl *s, const struct facts *facts)
 {
 	const char *text = find(s->method)->challenges[s->step];
-	size_t len;
 
 	if (text != NULL) {
-		len = strlen(text);
-		memcpy(s->challenge, text, len);
+		strcpy(s->challenge, text);
 	} else {
 		MUST(facts->salt[0] != '\0');
-		len = base64_encode(s->challenge, facts->salt, strnlen(facts->salt, sizeof(facts->salt)));
+		encode_challenge(s, facts->salt, strnlen(facts->salt, sizeof(facts->salt)));
 	}
-	s->challenge[len] = '\0';
 	return SASL_CHALLENGE;
+}
+
+/* Has the client said all that its mechanism has to say? */
+static bool
+is_over(const struct sasl *s)
+{
+	return s->step == STEPS || find(s->method)->read[s->step] == NULL;
 }
 
 /* What the source hears: LOGIN is PLAIN in two steps. */
@@ -171,6 +222,7 @@ static enum sasl_verdict
 done(struct sasl *s, struct credentials *out)
 {
 	out->method = s->method == METHOD_LOGIN ? METHOD_PLAIN : s->method;
+	s->judged = find(s->method)->error != NULL ? s->method : 0;
 	s->method = 0;
 	return SASL_DONE;
 }
@@ -193,9 +245,7 @@ respond(struct sasl *s, const char *line, size_t len, const struct facts *facts,
 	if (wrong != NULL)
 		return fail(s, wrong, out, note);
 	s->step++;
-	if (s->step == STEPS || m->read[s->step] == NULL)
-		return done(s, out);
-	return ask(s, facts);
+	return is_over(s) ? done(s, out) : ask(s, facts);
 }
 
 enum sasl_verdict
@@ -203,7 +253,9 @@ sasl_start(struct sasl *s, enum method method, const char *initial, size_t len, 
     struct credentials *out, char note[PROTO_NOTE])
 {
 	MUST(find(method) != NULL);
-	*s = (struct sasl){ .method = method, .answer = "invalid command" };
+	sasl_reset(s);
+	s->method = method;
+	s->answer = "invalid command";
 	credentials_reset(out);
 	if (initial == NULL)
 		return ask(s, facts);
@@ -219,10 +271,62 @@ sasl_step(struct sasl *s, const char *line, size_t len, const struct facts *fact
     char note[PROTO_NOTE])
 {
 	MUST(s->method != 0);
+	if (is_over(s))
+		return SASL_REFUSED;
 	if (len == 1 && *line == '*') {
 		credentials_reset(out);
 		s->method = 0;
 		return SASL_CANCELLED;
 	}
 	return respond(s, line, len, facts, out, note);
+}
+
+/* A source's error challenge will do if it is base64 of something, in one line and not too long. */
+static bool
+will_do(const char *challenge)
+{
+	size_t len = challenge == NULL ? 0 : strnlen(challenge, ERROR_MAX + 1);
+	char bytes[BASE64_DECODED(ERROR_MAX)];
+
+	return len > 0 && len <= ERROR_MAX && base64_decode(bytes, challenge, len) > 0;
+}
+
+/* Nobody has said that the token does not hold. */
+static bool
+is_temporary(const struct refusal *why)
+{
+	return why->kind == REFUSAL_UNAVAILABLE || why->kind == REFUSAL_ELSEWHERE || why->temporary;
+}
+
+const char *
+sasl_refused(struct sasl *s, const struct refusal *why)
+{
+	enum method method = s->judged;
+
+	s->judged = 0;
+	if (method == 0 || is_temporary(why))
+		return NULL;
+	s->method = method;
+	s->close = why->close;
+	buf_init(&s->refusal, PROTO_ROOM);
+	if (will_do(why->challenge))
+		return why->challenge;
+	encode_challenge(s, find(method)->error, strlen(find(method)->error));
+	return s->challenge;
+}
+
+enum proto_verdict
+sasl_say_refusal(struct sasl *s, struct buf *out)
+{
+	bool close = buf_add(out, buf_head(&s->refusal), s->refusal.len) == -1 || s->close;
+
+	sasl_reset(s);
+	return close ? PROTO_CLOSE : PROTO_AGAIN;
+}
+
+void
+sasl_reset(struct sasl *s)
+{
+	buf_reset(&s->refusal);
+	*s = (struct sasl){ .method = 0 };
 }

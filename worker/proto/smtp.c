@@ -53,7 +53,7 @@ say(struct buf *out, const char *text)
 static enum proto_verdict
 fail(struct smtp *s, const char *answer, struct buf *out)
 {
-	s->sasl.method = 0;
+	sasl_reset(&s->sasl);
 	credentials_reset(&s->common.credentials);
 	if (!client_count_error(&s->common))
 		return PROTO_CLOSE;
@@ -75,18 +75,24 @@ on_hello(struct smtp *s, enum smtp_command command, const struct line *args, str
 }
 
 static enum proto_verdict
+ask(const char *challenge, struct buf *out)
+{
+	return buf_printf(out, "334 %s\r\n", challenge) == 0 ? PROTO_AGAIN : PROTO_CLOSE;
+}
+
+static enum proto_verdict
 after_step(struct smtp *s, enum sasl_verdict verdict, struct buf *out)
 {
 	switch (verdict) {
 	case SASL_CHALLENGE:
-		return buf_printf(out, "334 %s\r\n", s->sasl.challenge) == 0 ? PROTO_AGAIN : PROTO_CLOSE;
+		return ask(s->sasl.challenge, out);
 	case SASL_DONE:
-		s->sasl.method = 0;
 		s->asked = false;
 		return PROTO_CREDENTIALS;
 	case SASL_CANCELLED:
-		s->sasl.method = 0;
 		return say(out, SMTP_CANCELLED);
+	case SASL_REFUSED:
+		return sasl_say_refusal(&s->sasl, out);
 	case SASL_BAD:
 		break;
 	}
@@ -234,7 +240,7 @@ on_bad_line(struct smtp *s, const struct line *line, struct buf *out)
 {
 	struct line args;
 
-	switch (s->sasl.method != 0 ? SMTP_UNKNOWN : smtp_command(line, &args)) {
+	switch (smtp_command(line, &args)) {
 	case SMTP_HELO:
 	case SMTP_EHLO:
 	case SMTP_MAIL:
@@ -253,7 +259,7 @@ too_long(struct smtp *s, const struct line *line, struct buf *out)
 	enum smtp_command command = s->sasl.method != 0 ? SMTP_UNKNOWN : smtp_command(line, &args);
 
 	note_set(s->common.note, "client sent too long command \"%s...\"", smtp_command_word(command));
-	say(out, SMTP_INVALID);
+	say(out, s->sasl.method != 0 || command == SMTP_AUTH ? SMTP_LONG_AUTH : SMTP_INVALID);
 	return PROTO_CLOSE;
 }
 
@@ -263,23 +269,23 @@ smtp_input(struct client *client, struct buf *in, struct buf *out)
 	struct smtp *s = (struct smtp *)client;
 	size_t buffer = client->facts->server->protocols[PROTOCOL_SMTP].client_buffer;
 	enum proto_verdict verdict;
+	enum line_state state;
 	struct line line;
 
 	if (s->chunk.left > 0 && smtp_body_move(&s->chunk, in, NULL) != SMTP_BODY_END)
 		return PROTO_MORE;
-	switch (line_next(in, buffer < in->limit ? buffer : in->limit, &line)) {
-	case LINE_MORE:
+	state = line_next(in, buffer < in->limit ? buffer : in->limit, &line);
+	if (state == LINE_MORE)
 		return PROTO_MORE;
-	case LINE_LONG:
+	if (state == LINE_LONG)
 		return too_long(s, &line, out);
-	case LINE_BAD:
-		verdict = on_bad_line(s, &line, out);
-		break;
-	default:
-		verdict = s->sasl.method == 0 ? run_command(s, &line, out) :
-		    after_step(s, sasl_step(&s->sasl, line.text, line.len, client->facts, &client->credentials,
+	if (s->sasl.method != 0)
+		verdict = after_step(s, sasl_step(&s->sasl, line.text, line.len, client->facts, &client->credentials,
 		    client->note), out);
-	}
+	else if (state == LINE_BAD)
+		verdict = on_bad_line(s, &line, out);
+	else
+		verdict = run_command(s, &line, out);
 	buf_take(in, line.taken);
 	return verdict;
 }
@@ -303,7 +309,7 @@ smtp_secured(struct client *client)
 	mem_free(s->mail);
 	s->helo = s->mail = NULL;
 	s->said_helo = s->asked = false;
-	s->sasl.method = 0;
+	sasl_reset(&s->sasl);
 	s->chunk.left = 0;
 	credentials_reset(&client->credentials);
 }
@@ -329,9 +335,12 @@ smtp_greet(struct client *client, struct buf *out)
 static enum proto_verdict
 smtp_refused(struct client *client, const struct refusal *why, struct buf *out)
 {
-	int failed = smtp_say_refusal(out, why, ((struct smtp *)client)->asked);
+	struct smtp *s = (struct smtp *)client;
+	const char *challenge = sasl_refused(&s->sasl, why);
 
-	return failed || why->close ? PROTO_CLOSE : PROTO_AGAIN;
+	if (challenge != NULL)
+		return smtp_say_refusal(&s->sasl.refusal, why, false) == 0 ? ask(challenge, out) : PROTO_CLOSE;
+	return smtp_say_refusal(out, why, s->asked) == 0 && !why->close ? PROTO_AGAIN : PROTO_CLOSE;
 }
 
 /* A recipient gets its backend's own answer, which may be a refusal: the gate goes on from there. */

@@ -77,15 +77,7 @@ smtp_read_bdat(const struct line *args, uint64_t *size, bool *last)
 static int
 say_methods(struct buf *out, unsigned methods)
 {
-	int failed = buf_add_text(out, "250-AUTH");
-
-	for (unsigned method = METHOD_PLAIN; method <= METHOD_EXTERNAL; method <<= 1) {
-		const char *name = (methods & method) == 0 ? NULL : sasl_name((enum method)method);
-
-		if (name != NULL)
-			failed |= buf_printf(out, " %s", name);
-	}
-	return failed | buf_add_text(out, "\r\n");
+	return buf_add_text(out, "250-AUTH") | sasl_list(out, methods, " ", "") | buf_add_text(out, "\r\n");
 }
 
 /* STARTTLS is told of when it can be used, not for being listed. */
@@ -109,7 +101,7 @@ smtp_say_hello(struct buf *out, const struct server *server, bool esmtp, unsigne
 	size_t last = out->len;
 	int failed = buf_printf(out, "250-%s\r\n", server->name);
 
-	methods &= METHOD_PLAIN | METHOD_LOGIN | METHOD_CRAM_MD5 | METHOD_EXTERNAL;
+	methods &= SASL_METHODS;
 	if (esmtp)
 		failed |= say_capabilities(out, server->protocols[PROTOCOL_SMTP].capabilities, &last);
 	if (esmtp && methods != 0) {

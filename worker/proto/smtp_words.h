@@ -17,6 +17,7 @@
 #define SMTP_BYE        "221 2.0.0 Bye\r\n"
 #define SMTP_ACCEPTED   "235 2.0.0 OK\r\n"
 #define SMTP_INVALID    "500 5.5.1 Invalid command\r\n"
+#define SMTP_LONG_AUTH  "500 5.5.6 Authentication exchange line is too long\r\n"
 #define SMTP_ARGUMENT   "501 5.5.4 Invalid argument\r\n"
 #define SMTP_CANCELLED  "501 5.7.0 Authentication cancelled\r\n"
 #define SMTP_SEQUENCE   "503 5.5.1 Bad sequence of commands\r\n"
