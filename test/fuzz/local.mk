@@ -94,6 +94,10 @@ FUZZ_TARGETS += test/fuzz/fuzz_token
 test_fuzz_fuzz_token_SOURCES = test/fuzz/fuzz_token.c $(FUZZ_MAIN)
 test_fuzz_fuzz_token_LDADD = libcommon.a $(JANSSON_LIBS) $(FUZZ_LIBS)
 
+FUZZ_TARGETS += test/fuzz/fuzz_passwdedit
+test_fuzz_fuzz_passwdedit_SOURCES = test/fuzz/fuzz_passwdedit.c $(FUZZ_MAIN)
+test_fuzz_fuzz_passwdedit_LDADD = libhelper.a libcommon.a $(FUZZ_LIBS)
+
 check_PROGRAMS += $(FUZZ_TARGETS)
 EXTRA_DIST += test/fuzz/corpus
 

@@ -28,6 +28,8 @@ test_unit_helper_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_HELPER
 test_unit_helper_SOURCES = $(UNIT_MAIN) \
 	test/unit/test_codec.c test/unit/test_secret.c test/unit/test_passwdfile.c test/unit/test_filetext.c test/unit/test_helper_log.c
 test_unit_helper_SOURCES += test/unit/jwtbox.h test/unit/jwtbox.c test/unit/test_jwks.c test/unit/test_jwt.c
+test_unit_helper_SOURCES += \
+	test/unit/test_passwdargs.c test/unit/test_passwdedit.c test/unit/test_passwdlist.c test/unit/test_secretmake.c
 test_unit_helper_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=passwdline_parse
 test_unit_helper_LDADD = libhelper.a libcommon.a $(CHECK_LIBS) $(CRYPT_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)
 

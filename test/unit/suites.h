@@ -43,6 +43,10 @@
 	SUITE(jwks) \
 	SUITE(jwt) \
 	SUITE(filetext) \
+	SUITE(secretmake) \
+	SUITE(passwdedit) \
+	SUITE(passwdlist) \
+	SUITE(passwdargs) \
 	SUITE(helper_log)
 
 #define UNIT_PAM(SUITE) \

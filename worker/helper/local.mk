@@ -22,6 +22,18 @@ pkglibexec_PROGRAMS += postern-auth-jwt
 postern_auth_jwt_SOURCES = worker/helper/helper_jwt.c
 postern_auth_jwt_LDADD = libhelper.a libcommon.a $(JANSSON_LIBS) $(OPENSSL_LIBS)
 
+# The command that changes what auth_file reads.
+libhelper_a_SOURCES += \
+	worker/helper/passwdargs.h worker/helper/passwdargs.c \
+	worker/helper/passwdask.h worker/helper/passwdask.c \
+	worker/helper/passwdedit.h worker/helper/passwdedit.c \
+	worker/helper/passwdlist.h worker/helper/passwdlist.c \
+	worker/helper/passwdstore.h worker/helper/passwdstore.c \
+	worker/helper/secretmake.h worker/helper/secretmake.c
+sbin_PROGRAMS += postern-passwd
+postern_passwd_SOURCES = worker/helper/passwd_main.c
+postern_passwd_LDADD = libhelper.a libcommon.a $(CRYPT_LIBS) $(OPENSSL_LIBS)
+
 if HAVE_PAM
 libhelper_a_SOURCES += \
 	worker/helper/pamtalk.h worker/helper/pamtalk.c \

@@ -259,6 +259,15 @@ passwdline_parse(struct passwdline *line, const char *text, size_t len)
 	return judge_backend(line);
 }
 
+bool
+passwdline_knows(const char *key)
+{
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (strcmp(keys[i].name, key) == 0)
+			return true;
+	return false;
+}
+
 char *
 passwdline_value(const struct passwdline_slice *value)
 {

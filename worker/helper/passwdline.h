@@ -37,6 +37,9 @@ struct passwdline {
  */
 const char *passwdline_parse(struct passwdline *line, const char *text, size_t len);
 
+/* Does a key of this name say anything to us? */
+bool passwdline_knows(const char *key);
+
 /* The value of a key, fresh and the caller's; NULL if it is not there. */
 char *passwdline_value(const struct passwdline_slice *value);
 

@@ -192,6 +192,12 @@ secret_parse(struct secret *s, const char *text, size_t len)
 	return why;
 }
 
+const char *
+secret_scheme_name(const struct secret *s)
+{
+	return s->scheme != NULL ? s->scheme->name : NULL;
+}
+
 bool
 secret_is_plain(const struct secret *s)
 {

@@ -35,6 +35,9 @@ struct secret {
  */
 const char *secret_parse(struct secret *s, const char *text, size_t len);
 
+/* The scheme as Dovecot calls it; NULL when locked. */
+const char *secret_scheme_name(const struct secret *s);
+
 /* Is the password itself stored? Only then do the methods with a challenge work. */
 bool secret_is_plain(const struct secret *s);
 
