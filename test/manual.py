@@ -13,7 +13,7 @@ import tempfile
 
 BUILD = pathlib.Path.cwd()
 SOURCE = pathlib.Path(os.environ.get("srcdir", pathlib.Path(__file__).parent.parent)).resolve()
-CONTEXTS = ["main", "events", "mail", "server"]
+CONTEXTS = ["main", "events", "mail", "server", "upstream"]
 
 # What stands around an example of each kind, so that it is a whole configuration.
 FRAMES = {
@@ -67,11 +67,12 @@ def manual_directives():
     lines, found = lines_of("postern.conf.5"), {}
     for syntax, default, context in zip(*(items(lines, label) for label in ("Syntax", "Default", "Context"))):
         contexts = CONTEXTS if context == ["any"] else context[0].split(", ")
-        for name in re.findall(r"^\.Ic (\w+)", "\n".join(syntax), re.M):
+        for name in set(re.findall(r"^\.Ic (\w+)", "\n".join(syntax), re.M)):
             own = next((line for line in default if line.startswith(f".Ic {name} ")), default[0])
-            if name in found and found[name] != (contexts, own):
+            before = found.get(name, ([], own))[0]
+            if set(contexts) & set(before):
                 check(name, "has two entries")
-            found[name] = (contexts, own)
+            found[name] = (before + contexts, own)
     return found
 
 
@@ -167,6 +168,26 @@ def blocks(manual):
             yield f"{manual}:{i + 1}", mark and mark.group(1), text.replace("\\e", "\\")
 
 
+# An account's key set, of RFC 8037, appendix A.
+JWKS = '{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}'
+
+
+def make_secret(path, text):
+    path.touch(mode=0o600)
+    path.write_text(text + "\n")
+
+
+def make_helpers(folder):
+    """The helper programs that this build has, and something of the name of those it leaves out."""
+    folder.mkdir()
+    for name in ("file", "jwt", "mysql", "pam"):
+        program = f"postern-auth-{name}"
+        if (BUILD / program).exists():
+            (folder / program).symlink_to(BUILD / program)
+        else:
+            (folder / program).touch(mode=0o700)
+
+
 def make_certificate(place, name, *kind):
     """A certificate of its own authority, and its key."""
     subprocess.run(["openssl", "req", "-x509", "-nodes", "-days", "90", "-subj", f"/CN={name}.example.com",
@@ -178,7 +199,12 @@ def prepare(place):
     """Folders for an example's files, and what to call them there."""
     for folder in ("etc", "log", "run"):
         (place / folder).mkdir()
+    make_helpers(place / "helpers")
+    (place / "etc/pam.d").mkdir()
     (place / "etc/users").touch(mode=0o600)
+    (place / "etc/keys.json").write_text(JWKS)
+    for secret in ("mysql", "oauth", "master"):
+        make_secret(place / f"etc/{secret}.secret", "a secret")
     for name in ("mail", "org", "ca"):
         make_certificate(place / "etc", name, "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
     make_certificate(place / "etc", "mail-rsa", "rsa:2048")
@@ -203,7 +229,7 @@ def load(place, text, moves):
         text = re.sub(rf"(?<![\w.]){old}\b", str(new), text)
     conf = place / "etc/postern.conf"
     conf.write_text(text + "\n")
-    run = subprocess.run([BUILD / "postern", "-t", "-q", "-p", place, "-c", conf, "-g", f"auth_helper_path {BUILD};"],
+    run = subprocess.run([BUILD / "postern", "-t", "-q", "-p", place, "-c", conf, "-g", "auth_helper_path helpers;"],
                          capture_output=True, text=True)
     wrong = [line for line in run.stderr.splitlines() if "[emerg]" in line]
     return "\n".join(wrong) or (f"exit status {run.returncode}: {run.stderr}" if run.returncode else "")

@@ -22,7 +22,10 @@
 static const struct {
 	enum conf_block block;
 	const char *name;
-} blocks[] = { { IN_MAIN, "main" }, { IN_EVENTS, "events" }, { IN_MAIL, "mail" }, { IN_SERVER, "server" } };
+} blocks[] = {
+	{ IN_MAIN, "main" }, { IN_EVENTS, "events" }, { IN_MAIL, "mail" }, { IN_SERVER, "server" },
+	{ IN_UPSTREAM, "upstream" }
+};
 
 static void
 print_directives(void)
