@@ -16,6 +16,7 @@
 #include "master/logfile.h"
 #include "master/source.h"
 #include "master/tls_build.h"
+#include "master/zones.h"
 
 /* A place for one worker. */
 struct post {
@@ -133,6 +134,7 @@ free_generation(struct generation *g)
 	leave_sources(g);
 	logfile_close_all(g->conf);
 	tls_release(g->conf);
+	zones_leave(g->means->zones, g->conf);
 	conf_free(&g->conf);
 	if (g->bell != -1)
 		close(g->bell);
@@ -241,7 +243,7 @@ generation_open(struct generation_means *means, struct conf *conf, const struct 
 		conf->sources[i]->mailbox = -1;
 	/* Sockets last: they are what others can see. */
 	if (logfile_open_all(conf) == 0 && open_bell(g) == 0 && tls_build(means->tls, conf) == 0 &&
-	    listener_open(conf, old == NULL ? NULL : old->conf) == 0)
+	    zones_use(means->zones, conf) == 0 && listener_open(conf, old == NULL ? NULL : old->conf) == 0)
 		return g;
 	free_generation(g);
 	return NULL;

@@ -4,7 +4,7 @@
  * It owns a struct conf with everything that was opened for it, and the places of its
  * workers. A reload makes another one beside it; the old one is retired and goes with
  * its last worker, and what it shares (sockets, sources) has been handed on by then.
- * Built on: conf, spawn, source, listener, logfile, tls_build.
+ * Built on: conf, spawn, source, listener, logfile, tls_build, zones.
  */
 #ifndef POSTERN_MASTER_GENERATION_H
 #define POSTERN_MASTER_GENERATION_H
@@ -19,6 +19,7 @@ struct conf;
 struct generation;
 struct sources;
 struct tlspool;
+struct zones;
 
 enum generation_state {
 	GENERATION_STARTING,    /* not all of its children have said READY */
@@ -42,6 +43,7 @@ struct generation_means {
 	struct spawn *spawn;
 	struct sources *sources;
 	struct tlspool *tls;
+	struct zones *zones;
 	void (*run)(const struct generation_birth *birth);      /* in a new worker; does not return */
 	struct list all;        /* every generation there is */
 	void (*changed)(void *ctx);     /* look at generation_state() of those that matter */
@@ -49,9 +51,10 @@ struct generation_means {
 };
 
 /*
- * Opens the logs of `conf`, builds its TLS contexts and opens the listening sockets (taken over); sockets are taken from
- * `old` (NULL: there is none) where they are the same. Forks nobody. NULL with the reason
- * logged when that fails, and then `conf` is gone and `old` is as it was.
+ * Takes `conf` over: opens its logs, builds its TLS contexts, makes its zones and opens its
+ * listening sockets, which are taken from `old` (NULL: there is none) where they are the
+ * same. Forks nobody. NULL with the reason logged when that fails, and then `conf` is gone
+ * and `old` is as it was.
  */
 struct generation *generation_open(struct generation_means *means, struct conf *conf,
     const struct generation *old);

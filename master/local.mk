@@ -8,6 +8,7 @@ libmaster_a_SOURCES += master/names.h master/names.c
 libmaster_a_SOURCES += master/tls_build.h master/tls_build.c
 libmaster_a_SOURCES += master/logfile.h master/logfile.c master/listener.h master/listener.c
 libmaster_a_SOURCES += master/spawn.h master/spawn.c master/helper.h master/helper.c master/source.h master/source.c
+libmaster_a_SOURCES += master/zones.h master/zones.c
 libmaster_a_SOURCES += master/rehearsal.h master/rehearsal.c
 libmaster_a_SOURCES += master/generation.h master/generation.c master/reload.h master/reload.c master/master.h master/master.c
 libmaster_a_SOURCES += \

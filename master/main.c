@@ -31,6 +31,7 @@
 #include "master/rehearsal.h"
 #include "master/signals.h"
 #include "master/tls_build.h"
+#include "master/zones.h"
 #include "worker/worker.h"
 
 static const char help[] =
@@ -169,6 +170,17 @@ try_tls(struct conf *conf)
 	return result;
 }
 
+static int
+try_zones(struct conf *conf)
+{
+	struct zones *zones = zones_new();
+	int result = zones_use(zones, conf);
+
+	zones_leave(zones, conf);
+	zones_free(&zones);
+	return result;
+}
+
 /* Opens what a start would open, but binds nothing, and tries the helpers. Returns 0, or -1 with the reason logged. */
 static int
 try_files(struct conf *conf)
@@ -178,6 +190,8 @@ try_files(struct conf *conf)
 	if (logfile_open_all(conf) == -1)
 		return -1;
 	result = try_tls(conf);
+	if (result == 0)
+		result = try_zones(conf);
 	if (result == 0)
 		result = rehearsal(conf);
 	logfile_close_all(conf);

@@ -30,6 +30,7 @@
 #include "master/signals.h"
 #include "master/source.h"
 #include "master/spawn.h"
+#include "master/zones.h"
 
 #define EVENTS_A_TURN 64
 #define START_LIMIT_MS 60000    /* for the first children to say READY */
@@ -82,6 +83,7 @@ on_slot_left(void *ctx, uint32_t slot)
 	struct master *m = ctx;
 
 	tlspool_unlock_dead(m->means.tls, slot);
+	zones_unlock_dead(m->means.zones, slot);
 }
 
 /* --- the end --- */
@@ -399,6 +401,7 @@ tear_down(struct master *m)
 	board_free(&m->board);
 	loop_free(&m->loop);
 	tlspool_free(&m->means.tls);
+	zones_free(&m->means.zones);
 }
 
 static void
@@ -419,6 +422,7 @@ master_run(const struct master_order *order)
 
 	list_init(&m.means.all);
 	m.means.tls = tlspool_new();
+	m.means.zones = zones_new();
 	m.current = generation_open(&m.means, order->conf, NULL);
 	if (m.current != NULL && background && daemon_begin() == -1) {
 		generation_discard(m.current, NULL);
@@ -426,6 +430,7 @@ master_run(const struct master_order *order)
 	}
 	if (m.current == NULL) {
 		tlspool_free(&m.means.tls);
+		zones_free(&m.means.zones);
 		return EXIT_FAILURE;
 	}
 	generation_hold(m.current);

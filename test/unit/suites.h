@@ -103,6 +103,7 @@
 	SUITE(logfile) \
 	SUITE(listener) \
 	SUITE(spawn) \
+	SUITE(zones) \
 	SUITE(tls_build)
 
 #define UNIT_WORKER(SUITE) \

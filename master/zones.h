@@ -1,0 +1,34 @@
+/*
+ * zones - the shared tables that the configuration names, over all reloads
+ *
+ * Workers know some things together: what an auth_cache has kept. Its tables and its secret
+ * are made here for the first generation that names them, and are kept as long as there is
+ * one with the same name and size; another size starts empty. The master looks at nothing
+ * that is in them. Built on: authcache, conf_say, list, zone.
+ */
+#ifndef POSTERN_MASTER_ZONES_H
+#define POSTERN_MASTER_ZONES_H
+
+#include <stdint.h>
+
+struct conf;
+struct zones;
+
+struct zones *zones_new(void);
+
+/* Nobody may use one any more. Leaves NULL. */
+void zones_free(struct zones **zonesp);
+
+/*
+ * Gives conf->caches their tables and secrets. Returns 0, or -1 with the reason logged;
+ * zones_leave() follows in either case.
+ */
+int zones_use(struct zones *zones, struct conf *conf);
+
+/* The end of use: what no other configuration has goes. */
+void zones_leave(struct zones *zones, struct conf *conf);
+
+/* Frees the locks that the dead slot held. */
+void zones_unlock_dead(struct zones *zones, uint32_t slot);
+
+#endif
