@@ -202,6 +202,11 @@ def smtp_backend(wire, extensions=(b"8BITMIME",), on_command=None, on_message=No
         elif verb == b"XCLIENT":
             wire.send(b"220 backend ESMTP again\r\n")
         elif verb == b"AUTH":
+            if len(line.split()) == 2:      # the response is too long for the same line
+                wire.send(b"334 \r\n")
+                response = wire.line()
+                if on_command:
+                    on_command(response)
             wire.send(b"235 2.7.0 backend accepts\r\n")
         elif verb == b"RCPT":
             wire.send((rcpt(line) if rcpt else b"250 2.1.5 backend takes it") + b"\r\n")
