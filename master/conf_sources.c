@@ -271,13 +271,13 @@ static const struct kind {
 	void (*make)(struct making *m);
 	int (*judge)(struct making *m);         /* looks at the files of a source that is new; NULL: they have none */
 } kinds[SOURCE_KINDS] = {
-	[SOURCE_HTTP] = { false, make_http },
-	[SOURCE_FILE] = { true, make_file },
+	[SOURCE_HTTP] = { .make = make_http },
+	[SOURCE_FILE] = { true, make_file, NULL },
 	[SOURCE_MYSQL] = { true, make_mysql, judge_mysql },
 	[SOURCE_PAM] = { true, make_pam, judge_pam },
-	[SOURCE_JWT] = { true, make_jwt },
+	[SOURCE_JWT] = { true, make_jwt, NULL },
 	[SOURCE_INTROSPECTION] = { false, make_introspection, judge_introspection },
-	[SOURCE_PASSTHROUGH] = { false, make_passthrough },
+	[SOURCE_PASSTHROUGH] = { .make = make_passthrough },
 };
 
 static void
