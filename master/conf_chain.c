@@ -46,13 +46,13 @@ check_passthrough(const struct server *server, const struct conf_source *source,
 	const char *hider = hides_password(server);
 
 	if (!is_last)
-		conf_say(LOG_EMERG, &source->place, "\"auth_passthrough\" is not the last source: nobody behind it would "
-		    "be asked");
+		conf_say(LOG_EMERG, &source->place, "\"auth_passthrough\" is not the last source: nobody behind it "
+		    "would be asked");
 	else if (server->proxy_pass == NULL)
 		conf_say(LOG_EMERG, &source->place, "no \"proxy_pass\" is defined for \"auth_passthrough\"");
 	else if (hider != NULL)
-		conf_say(LOG_EMERG, &source->place, "\"auth_passthrough\" lets the backend judge the client's password, "
-		    "which \"%s\" does not show it", hider);
+		conf_say(LOG_EMERG, &source->place, "\"auth_passthrough\" lets the backend judge the client's "
+		    "password, which \"%s\" does not show it", hider);
 	else
 		return 0;
 	return -1;
@@ -115,8 +115,8 @@ check_methods(const struct server *server)
 	}
 	if ((methods & METHOD_NONE & ~served) != 0) {
 		/* It would refuse every recipient, and for good: mail would bounce. */
-		conf_say(LOG_EMERG, &server->place, "\"%s_auth none\" needs \"auth_http\": an \"%s\" knows no recipients",
-		    protocol_name(server->protocol), conf_source_directive(server->auth[0]->source->kind));
+		conf_say(LOG_EMERG, &server->place, "\"%s_auth none\" needs \"auth_http\": an \"%s\" knows no "
+		    "recipients", protocol_name(server->protocol), conf_source_directive(server->auth[0]->source->kind));
 		return -1;
 	}
 	for (const struct conf_word *method = words_methods; method->text != NULL; method++) {

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/mem.h"
+#include "common/sqlquery.h"
 #include "master/conf_build.h"
 #include "master/conf_chain.h"
 #include "master/conf_say.h"
@@ -169,6 +171,15 @@ judge_introspection(struct making *m)
 }
 
 static void
+add_query(struct making *m, const char *query)
+{
+	char *line = query != NULL ? sqlquery_one_line(query) : NULL;
+
+	add(m, "query", line);
+	mem_free(line);
+}
+
+static void
 add_mysql_tls(struct making *m)
 {
 	add(m, "ssl", m->draft->mysql.ssl ? "on" : "off");
@@ -199,7 +210,7 @@ make_mysql(struct making *m)
 	}
 	add(m, "user", m->draft->mysql.user);
 	add(m, "database", m->draft->mysql.database);
-	add(m, "query", m->draft->mysql.query);
+	add_query(m, m->draft->mysql.query);
 	add_mysql_tls(m);
 	m->source->path = m->draft->mysql.password_file;
 }

@@ -40,7 +40,7 @@ struct directive {
 	unsigned blocks;
 	unsigned min_args, max_args;
 	const struct conf_type *type;   /* NULL: the row is structure (a block, include) and has no value */
-	size_t offset;                  /* of the field: in struct conf, or draft_server (IN_MAIL, IN_SERVER), or draft_upstream */
+	size_t offset;                  /* of the field: in struct conf, draft_server or draft_upstream */
 	const char *fallback;           /* the words of the default; NULL: the field starts as zeros */
 	uint64_t min, max;              /* of numbers, sizes and times; `max` is the set of words for word sets */
 	enum conf_block opens;          /* of a block: which one; else 0 */

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "common/num.h"
+#include "common/sqlquery.h"
 #include "master/conf_build.h"
 #include "master/conf_parameter.h"
 #include "master/conf_print.h"
@@ -251,30 +252,34 @@ print_nothing(const struct conf_printer *p, const struct directive *d, const voi
 }
 
 const struct conf_type type_auth_http = { set_http, print_chain, sizeof(struct conf_auth **), true };
-const struct conf_type type_auth_introspection = { set_introspection, print_nothing, sizeof(struct conf_auth **), true };
+const struct conf_type type_auth_introspection = {
+	set_introspection, print_nothing, sizeof(struct conf_auth **), true
+};
 const struct conf_type type_auth_file = { set_users, print_nothing, sizeof(struct conf_auth **), true };
 const struct conf_type type_auth_mysql = { set_mysql, print_nothing, sizeof(struct conf_auth **), true };
 const struct conf_type type_auth_pam = { set_pam, print_nothing, sizeof(struct conf_auth **), true };
 const struct conf_type type_auth_jwt = { set_jwt, print_nothing, sizeof(struct conf_auth **), true };
 const struct conf_type type_auth_passthrough = { set_passthrough, print_nothing, sizeof(struct conf_auth **), false };
 
-/* It may be written in several lines, and is told to helpers in one. */
+/* Kept as it was written; helpers are told it on one line. */
 static const char *
 set_query(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
 {
-	char *query = arena_strdup(b->arena, argv[0]);
-	const char *line = query;
+	struct sqlquery query;
+	const char *why = sqlquery_parse(&query, argv[0]);
 
-	for (char *c = query; *c != '\0'; c++)
-		if (strchr("\r\n\t", *c) != NULL)
-			*c = ' ';
-	return type_line.set(b, d, field, argc, &line);
+	if (why != NULL) {
+		conf_say(LOG_EMERG, &b->place, "invalid query in \"%s\": %s", d->name, why);
+		return CONF_SAID;
+	}
+	sqlquery_reset(&query);
+	return type_text.set(b, d, field, argc, argv);
 }
 
 static void
 print_query(const struct conf_printer *p, const struct directive *d, const void *field)
 {
-	type_line.print(p, d, field);
+	type_text.print(p, d, field);
 }
 
 const struct conf_type type_auth_query = { set_query, print_query, sizeof(const char *), false };

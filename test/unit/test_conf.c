@@ -63,8 +63,9 @@ static const struct {
 
 START_TEST(a_star_is_any_run_of_bytes_and_case_counts_but_in_the_domain)
 {
-	ck_assert_msg(conf_user_matches(patterns[_i].pattern, patterns[_i].user) == patterns[_i].matches, "%s against %s",
-	    patterns[_i].user, patterns[_i].pattern);
+	bool matches = conf_user_matches(patterns[_i].pattern, patterns[_i].user);
+
+	ck_assert_msg(matches == patterns[_i].matches, "%s against %s", patterns[_i].user, patterns[_i].pattern);
 }
 END_TEST
 

@@ -249,7 +249,7 @@ static const struct {
 	{ "[::1]:143; listen six.test:143", "duplicate \"[::1]:143\" address and port pair" },
 };
 
-#define MYSQL "auth_mysql d; auth_mysql_user u; auth_mysql_database d; auth_mysql_query q; "
+#define MYSQL "auth_mysql d; auth_mysql_user u; auth_mysql_database d; auth_mysql_query :user; "
 
 /* A directive of a server, on line 2. */
 static const struct {
@@ -299,7 +299,14 @@ static const struct {
 	    "no \"auth_mysql_query\" is defined for \"auth_mysql\"" },
 	{ "auth_mysql_user '';", "\"auth_mysql_user\" directive value must not be empty" },
 	{ "auth_mysql_user 'a\\rb';", "\"auth_mysql_user\" directive value holds a control character" },
-	{ "auth_mysql_query 'a\x01';", "\"auth_mysql_query\" directive value holds a control character" },
+	{ "auth_mysql_query 'a\x01';", "invalid query in \"auth_mysql_query\": control character in the query" },
+	{ "auth_mysql_query 'SELECT :user; DROP TABLE users';",
+	    "invalid query in \"auth_mysql_query\": more than one statement" },
+	{ "auth_mysql_query 'SELECT :usre';",
+	    "invalid query in \"auth_mysql_query\": unknown parameter; there are :user, :local, "
+	    ":domain, :protocol, :client, :server and :password" },
+	{ "auth_mysql_query 'SELECT 1';",
+	    "invalid query in \"auth_mysql_query\": the query asks for neither :user nor :local" },
 	{ MYSQL "auth_mysql_password_file nothing;", "stat() \"nothing\" failed (2: No such file or directory)" },
 	{ MYSQL "auth_mysql_password_file /;", "\"/\" is not a file" },
 	{ MYSQL "auth_mysql_ssl on; auth_mysql_ssl_trusted_certificate nothing;",
@@ -346,11 +353,13 @@ static const struct {
 	{ "imap_auth plain external; auth_pam mail; auth_file users;",
 	    "\"imap_auth external\" cannot be served by \"auth_file\" or \"auth_pam\": leave it out, or add "
 	    "\"auth_http\"" },
-	{ "imap_auth plain cram-md5; auth_pam mail;", "\"imap_auth cram-md5\" cannot be served by \"auth_pam\": leave it "
+	{ "imap_auth plain cram-md5; auth_pam mail;",
+	    "\"imap_auth cram-md5\" cannot be served by \"auth_pam\": leave it "
 	    "out, or add \"auth_http\" or \"auth_file\" or \"auth_mysql\"" },
 	{ "auth_jwt users;", "\"imap_auth plain\" cannot be served by \"auth_jwt\": leave it out, or add \"auth_http\" "
 	    "or \"auth_file\" or \"auth_mysql\" or \"auth_pam\" or \"auth_passthrough\"" },
-	{ "imap_auth xoauth2; auth_file users;", "\"imap_auth xoauth2\" cannot be served by \"auth_file\": leave it out, "
+	{ "imap_auth xoauth2; auth_file users;",
+	    "\"imap_auth xoauth2\" cannot be served by \"auth_file\": leave it out, "
 	    "or add \"auth_http\" or \"auth_jwt\" or \"auth_introspection\" or \"auth_passthrough\"" },
 	{ "protocol smtp; smtp_auth none; auth_pam mail;",
 	    "\"smtp_auth none\" needs \"auth_http\": an \"auth_pam\" knows no recipients" },
@@ -748,7 +757,7 @@ START_TEST(a_text_cut_anywhere_is_one_complaint_or_none)
 	    "server { protocol pop3; listen unix:/y ssl mode=0600; server_name a *.b; ssl_protocols TLSv1.2; }\n"
 	    "upstream up { server unix:/a weight=2 backup; server 127.0.0.1:5 fail_timeout=5s max_fails=9; }\n"
 	    "server { protocol pop3; listen unix:/y ssl; server_name *.c; auth_http https://[::1]:1/x match=*@a;\n"
-	    "auth_mysql unix:/b; auth_mysql_user u; auth_mysql_database d; auth_mysql_query 'q'; auth_pam mail;\n"
+	    "auth_mysql unix:/b; auth_mysql_user u; auth_mysql_database d; auth_mysql_query ':local'; auth_pam mail;\n"
 	    "auth_http http://up/a; auth_cache zone=a:1m ttl=5s; proxy_pass 127.0.0.1; auth_passthrough on;\n"
 	    "auth_http_ssl_name y; proxy_ssl starttls; } }";
 	struct confbox box;

@@ -38,8 +38,8 @@ load(const char *text, const char *more)
 }
 
 #define TOKENS "imap_auth oauthbearer; "
-#define MYSQL "auth_mysql_user u; auth_mysql_database d; auth_mysql_query 'SELECT 1'; "
-#define OF_MYSQL "user=u\ndatabase=d\nquery=SELECT 1\n"
+#define MYSQL "auth_mysql_user u; auth_mysql_database d; auth_mysql_query 'SELECT :user'; "
+#define OF_MYSQL "user=u\ndatabase=d\nquery=SELECT :user\n"
 
 /* What helpers are told; "@" is the box's folder. */
 static const struct {
@@ -48,7 +48,8 @@ static const struct {
 	const char *settings, *label, *path, *account;
 } settings[] = {
 	{ "auth_file users;", SOURCE_FILE, NULL, "@/users", "@/users", NULL },
-	{ MYSQL "auth_mysql db.test;", SOURCE_MYSQL, "host=db.test\nport=3306\n" OF_MYSQL "ssl=off\n", "db.test", NULL, NULL },
+	{ MYSQL "auth_mysql db.test;", SOURCE_MYSQL,
+	    "host=db.test\nport=3306\n" OF_MYSQL "ssl=off\n", "db.test", NULL, NULL },
 	{ MYSQL "auth_mysql [::1]:7;", SOURCE_MYSQL, "host=::1\nport=7\n" OF_MYSQL "ssl=off\n", "[::1]:7", NULL, NULL },
 	{ MYSQL "auth_mysql unix:/a; auth_mysql_password_file secret;", SOURCE_MYSQL,
 	    "socket=/a\n" OF_MYSQL "ssl=off\n", "unix:/a", "@/secret", NULL },
@@ -56,12 +57,14 @@ static const struct {
 	    "host=10.0.0.1\nport=3306\n" OF_MYSQL "ssl=on\nverify=on\n", "10.0.0.1", NULL, NULL },
 	{ MYSQL "auth_mysql d; auth_mysql_ssl on; auth_mysql_ssl_verify off; auth_mysql_ssl_trusted_certificate users;"
 	    "auth_mysql_ssl_certificate users; auth_mysql_ssl_certificate_key secret;", SOURCE_MYSQL,
-	    "host=d\nport=3306\n" OF_MYSQL "ssl=on\nverify=off\nca=@/users\ncert=@/users\nkey=@/secret\n", "d", NULL, NULL },
-	{ "auth_mysql_user 'a b'; auth_mysql_database d; auth_mysql_query \"SELECT a,\\n\\tb\\r\\nFROM c\"; auth_mysql d;",
-	    SOURCE_MYSQL, "host=d\nport=3306\nuser=a b\ndatabase=d\nquery=SELECT a,  b  FROM c\nssl=off\n", "d", NULL, NULL },
+	    "host=d\nport=3306\n" OF_MYSQL "ssl=on\nverify=off\nca=@/users\ncert=@/users\nkey=@/secret\n", "d", NULL,
+	    NULL },
+	{ "auth_mysql_user 'a b'; auth_mysql_database d; auth_mysql d; auth_mysql_query \"SELECT a, -- c\\nb # \\n"
+	    "FROM c WHERE d = ':x' AND e = :user;\";", SOURCE_MYSQL, "host=d\nport=3306\nuser=a b\ndatabase=d\n"
+	    "query=SELECT a,   b   FROM c WHERE d = ':x' AND e = :user\nssl=off\n", "d", NULL, NULL },
 	{ "auth_pam mail;", SOURCE_PAM, "service=mail\n", "mail", NULL, "root" },
-	{ "auth_pam mail; auth_pam_user nobody; auth_pam_directory .;", SOURCE_PAM, "service=mail\ndirectory=@/.\n", "mail",
-	    NULL, "nobody" },
+	{ "auth_pam mail; auth_pam_user nobody; auth_pam_directory .;", SOURCE_PAM, "service=mail\ndirectory=@/.\n",
+	    "mail", NULL, "nobody" },
 	{ TOKENS "auth_jwt users;", SOURCE_JWT, "claim=email\nleeway_s=60\n", "@/users", "@/users", NULL },
 	{ TOKENS "auth_jwt users; auth_token_issuer https://i; auth_token_audience a b; auth_token_audience 'c d';"
 	    "auth_token_scope x y; auth_token_claim sub; auth_token_leeway 2s;", SOURCE_JWT,
@@ -172,7 +175,7 @@ static const struct {
 	{ "auth_pam mail;", "", "auth_pam_user nobody;", false },
 	{ "auth_pam mail;", "", "auth_pam_directory .;", false },
 	{ MYSQL "auth_mysql d;", "", "auth_mysql_password_file secret;", false },
-	{ MYSQL "auth_mysql d;", "", "auth_mysql_query 'SELECT 2';", false },
+	{ MYSQL "auth_mysql d;", "", "auth_mysql_query 'SELECT :local';", false },
 	{ TOKENS "auth_jwt users;", "", "auth_token_audience x;", false },
 	{ TOKENS "auth_introspection 127.0.0.1;", "", "auth_token_scope x;", false },
 	{ TOKENS "auth_introspection 127.0.0.1;", "",
@@ -182,8 +185,8 @@ static const struct {
 
 START_TEST(servers_share_a_source_of_the_same_settings)
 {
-	char *text = mem_printf("%s server { listen 127.0.0.1:143; %s } server { listen 127.0.0.1:144; protocol imap; %s }",
-	    pairs[_i].both, pairs[_i].first, pairs[_i].second);
+	char *text = mem_printf("%s server { listen 127.0.0.1:143; %s } server { listen 127.0.0.1:144; protocol imap; "
+	    "%s }", pairs[_i].both, pairs[_i].first, pairs[_i].second);
 	struct conf *conf = confbox_mail(&box, text);
 
 	ck_assert_msg(conf != NULL, "%s: %s", text, box.said);
@@ -214,8 +217,8 @@ describe_web(FILE *out, const struct conf_web *web)
 {
 	char at[128];
 
-	fprintf(out, "%s %s %s %u %u %llu%s; ", web->host, endpoint_format(at, sizeof(at), &web->name->found[0]), web->uri,
-	    web->weight, web->max_fails, (unsigned long long)web->fail_timeout, web->backup ? " backup" : "");
+	fprintf(out, "%s %s %s %u %u %llu%s; ", web->host, endpoint_format(at, sizeof(at), &web->name->found[0]),
+	    web->uri, web->weight, web->max_fails, (unsigned long long)web->fail_timeout, web->backup ? " backup" : "");
 }
 
 START_TEST(urls_and_upstreams_become_servers)
@@ -364,7 +367,8 @@ START_TEST(a_cache_is_one_by_its_name)
 	ck_assert_ptr_null(conf->servers[3]->auth_cache);
 	ck_assert_str_eq(conf->caches[0]->zone, "a");
 	ck_assert(conf->caches[0]->bytes == 1 << 20 && conf->caches[0]->ttl == 60000 && conf->caches[0]->negative == 0);
-	ck_assert(conf->caches[1]->bytes == 2 << 20 && conf->caches[1]->ttl == 1000 && conf->caches[1]->negative == 500);
+	ck_assert(conf->caches[1]->bytes == 2 << 20 && conf->caches[1]->ttl == 1000);
+	ck_assert_uint_eq(conf->caches[1]->negative, 500);
 	conf_free(&conf);
 }
 END_TEST
