@@ -46,6 +46,7 @@ struct auth_question {
 struct auth_answer {
 	enum auth_outcome outcome;
 	const struct conf_source *source;       /* who decided; NULL: no source was there for this user and method */
+	bool cached;                    /* it decided a moment ago, and was not asked again */
 	/* AUTH_ACCEPTED */
 	char *user, *pass;              /* for the backend instead of the client's; NULL: the client's */
 	char *host;                     /* backend: name, address, or path of a UNIX socket; NULL: proxy_pass */
