@@ -22,7 +22,7 @@ asking_init(struct asking *a, unsigned helpers, uint64_t timeout_ms)
 		.server = { .protocol = PROTOCOL_POP3, .name = "mx", .log = &a->log, .auth = a->chain,
 		    .auth_timeout = timeout_ms },
 		.facts = { .server = &a->server, .client = &a->client, .salt = "<1896.697170952@dbc.mtview.ca.us>" },
-		.source = { .kind = SOURCE_FILE, .label = "/etc/users", .helpers = helpers },
+		.source = { .kind = SOURCE_FILE, .label = "/etc/users", .methods = ~0u, .helpers = helpers },
 		.sources = { &a->source },
 		.link = { .source = &a->source },
 		.chain = { &a->link },

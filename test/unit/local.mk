@@ -81,7 +81,7 @@ test_unit_auth_SOURCES += test/unit/webscene.h test/unit/webscene.c test/unit/te
 test_unit_auth_SOURCES += \
 	test/unit/asking.h test/unit/asking.c test/unit/child.h test/unit/child.c \
 	test/unit/test_auth_helper.c test/unit/test_auth_file.c
-test_unit_auth_SOURCES += test/unit/test_auth_cache.c
+test_unit_auth_SOURCES += test/unit/test_auth.c test/unit/test_auth_cache.c
 test_unit_auth_LDADD = libauth.a libhelper.a libnet.a libproto.a libcommon.a $(CHECK_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)
 EXTRA_test_unit_auth_DEPENDENCIES = postern-auth-file
 

@@ -80,6 +80,7 @@
 	SUITE(http_client)
 
 #define UNIT_AUTH(SUITE) \
+	SUITE(auth) \
 	SUITE(auth_cache) \
 	SUITE(http_answer) \
 	SUITE(auth_http) \

@@ -105,7 +105,7 @@ open_auth(const struct endpoint *at)
 	name = (struct conf_name){ .text = "localhost", .found = mem_alloc(sizeof(*at)), .found_count = 1 };
 	endpoint_copy(name.found, at);
 	source = (struct conf_source){
-		.kind = SOURCE_HTTP, .label = "localhost/auth", .servers = webs,
+		.kind = SOURCE_HTTP, .label = "localhost/auth", .methods = ~0u, .servers = webs,
 		.keepalive = 32, .keepalive_requests = 1000, .keepalive_timeout = 60000,
 	};
 	conf = (struct conf){ .sources = sources, .source_count = 1 };

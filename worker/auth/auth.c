@@ -3,10 +3,13 @@
 #include <stdarg.h>
 
 #include "common/mem.h"
-#include "common/must.h"
+#include "worker/auth/auth_cache.h"
+#include "worker/auth/auth_chain.h"
 #include "worker/auth/auth_source.h"
 
 struct auth {
+	struct auth_cache *cache;       /* owned; NULL: there is none */
+	struct auth_chain_source chain;
 	size_t count;
 	struct auth_source *sources[];  /* owned; by conf_source.index */
 };
@@ -14,7 +17,7 @@ struct auth {
 static const struct auth_source_kind *const kinds[] = {
 	[SOURCE_HTTP] = &auth_http,
 	[SOURCE_FILE] = &auth_helper, [SOURCE_MYSQL] = &auth_helper, [SOURCE_PAM] = &auth_helper, [SOURCE_JWT] = &auth_helper,
-	[SOURCE_INTROSPECTION] = &auth_introspection,
+	[SOURCE_INTROSPECTION] = &auth_introspection, [SOURCE_PASSTHROUGH] = &auth_passthrough,
 };
 
 static struct auth_source *
@@ -33,10 +36,15 @@ auth_new(const struct conf *conf, struct loop *loop, struct resolver *resolver, 
 {
 	struct auth *auth = mem_alloc(sizeof(*auth) + conf->source_count * sizeof(auth->sources[0]));
 
-	(void)slot;
 	auth->count = conf->source_count;
 	for (size_t i = 0; i < auth->count; i++)
 		auth->sources[i] = source_open(conf->sources[i], loop, resolver);
+	if (conf->cache_count > 0)
+		auth->cache = auth_cache_new(slot);
+	auth->chain = (struct auth_chain_source){
+		.base = { .kind = &auth_chain, .loop = loop, .resolver = resolver },
+		.sources = auth->sources, .count = auth->count, .cache = auth->cache,
+	};
 	return auth;
 }
 
@@ -51,6 +59,7 @@ auth_free(struct auth **authp)
 		auth->sources[i]->kind->close(auth->sources[i]);
 		mem_free(auth->sources[i]);
 	}
+	auth_cache_free(&auth->cache);
 	mem_free(auth);
 	*authp = NULL;
 }
@@ -94,17 +103,13 @@ tell_late(struct loop_task *task)
 }
 
 struct auth_request *
-auth_ask(struct auth *auth, const struct auth_question *question, auth_callback *done, void *ctx)
+auth_ask_source(struct auth_source *source, const struct auth_question *question, bool is_last, auth_callback *done,
+    void *ctx)
 {
-	const struct conf_source *conf = question->server->auth[0]->source;
-	struct auth_source *source;
-	struct auth_request *request;
+	struct auth_request *request = mem_alloc(source->kind->request_size);
 
-	MUST(conf->index < auth->count);
-	source = auth->sources[conf->index];
-	request = mem_alloc(source->kind->request_size);
 	*request = (struct auth_request){
-		.source = source, .question = question, .done = done, .ctx = ctx, .is_last = true,
+		.source = source, .question = question, .done = done, .ctx = ctx, .is_last = is_last,
 		.late.run = tell_late, .asking = true,
 	};
 	source->kind->ask(request);
@@ -112,11 +117,18 @@ auth_ask(struct auth *auth, const struct auth_question *question, auth_callback 
 	return request;
 }
 
+struct auth_request *
+auth_ask(struct auth *auth, const struct auth_question *question, auth_callback *done, void *ctx)
+{
+	return auth_ask_source(&auth->chain.base, question, true, done, ctx);
+}
+
 void
 auth_settle(struct auth_request *request, const struct auth_answer *answer)
 {
 	request->answer = *answer;
-	request->answer.source = request->source->conf;
+	if (request->source->conf != NULL)
+		request->answer.source = request->source->conf;
 	if (request->asking)
 		loop_again(request->source->loop, &request->late);
 	else
@@ -150,7 +162,7 @@ auth_cancel(struct auth_request **requestp)
 bool
 auth_is_waiting(const struct auth_request *request)
 {
-	return request->waiting;
+	return auth_chain_is_waiting(request);
 }
 
 unsigned

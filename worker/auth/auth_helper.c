@@ -26,6 +26,7 @@
 #define WAITING_MAX 4096        /* questions in the queue */
 #define UNDER_WAY_A_HELPER 2    /* one is being answered, the next is there when it has been */
 #define RETRY_MS 10             /* after "later" */
+#define WAIT_MAX_MS 60000       /* of the silence that a helper may ask for */
 
 struct helpers {
 	struct auth_source source;
@@ -153,13 +154,30 @@ ssl_of(const struct helper_reply *reply)
 	return reply->says_ssl ? words[reply->ssl] : AUTH_SSL_UNSAID;
 }
 
+static enum auth_outcome
+outcome_of(const struct helper_reply *reply)
+{
+	switch (reply->outcome) {
+	case HELPER_ACCEPTED:
+		return AUTH_ACCEPTED;
+	case HELPER_UNKNOWN:
+		return AUTH_UNKNOWN;
+	case HELPER_REFUSED:
+		return AUTH_REFUSED;
+	case HELPER_UNAVAILABLE:
+		break;
+	}
+	return AUTH_UNAVAILABLE;
+}
+
 static void
 settle(struct question *q, struct helper_reply *reply)
 {
 	const struct auth_answer answer = {
-		.outcome = reply->outcome == HELPER_ACCEPTED ? AUTH_ACCEPTED : AUTH_REFUSED,
+		.outcome = outcome_of(reply),
 		.user = reply->user, .pass = reply->pass, .host = reply->host, .port = reply->port, .is_unix = reply->is_unix,
 		.ssl = ssl_of(reply), .text = reply->text, .reason = reply->reason,
+		.wait_ms = reply->wait_ms < WAIT_MAX_MS ? reply->wait_ms : WAIT_MAX_MS, .epoch = reply->epoch,
 	};
 
 	auth_settle(&q->request, &answer);
@@ -296,9 +314,20 @@ close_source(struct auth_source *source)
 static const char *
 judge(const struct credentials *credentials)
 {
-	if (credentials->pass != NULL && strlen(credentials->pass) > CODEC_SECRET_MAX)
-		return "password too long";
-	return NULL;
+	bool is_token = ((unsigned)credentials->method & METHODS_TOKEN) != 0;
+
+	if (credentials->pass == NULL || strlen(credentials->pass) <= (is_token ? CODEC_TOKEN_MAX : CODEC_SECRET_MAX))
+		return NULL;
+	return is_token ? "token too long" : "password too long";
+}
+
+/* From question to answer. */
+static uint64_t
+patience_ms(const struct auth_request *request)
+{
+	uint64_t own = request->source->conf->timeout;
+
+	return own != 0 ? own : request->question->server->auth_timeout;
 }
 
 /* No other question is touched from in here: its asker would be called by a stranger. */
@@ -320,8 +349,8 @@ ask(struct auth_request *request)
 		fail(q, "has too many logins waiting");
 		return;
 	}
-	q->deadline_ms = loop_now_ms(h->source.loop) + request->question->server->auth_timeout;
-	loop_timer_set(h->source.loop, &q->deadline, request->question->server->auth_timeout);
+	q->deadline_ms = loop_now_ms(h->source.loop) + patience_ms(request);
+	loop_timer_set(h->source.loop, &q->deadline, patience_ms(request));
 	wait_in(h, q);
 	if (h->waiting_count == 1 && !loop_timer_is_set(&h->retry))
 		send_waiting(h);

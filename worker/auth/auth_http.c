@@ -197,7 +197,7 @@ wait_for(struct http_request *request, uint64_t wait_ms, char why[WEB_WHY])
 		snprintf(why, WEB_WHY, "sent WAIT to a client that has left");
 		return false;
 	}
-	base->waiting = true;
+	base->waiting = base->fleeting = true;
 	http_answer_reset(&request->answer);
 	loop_timer_set(base->source->loop, &request->wait, wait_ms < WAIT_MIN_MS ? WAIT_MIN_MS : wait_ms);
 	return true;

@@ -4,7 +4,10 @@
  * auth.c owns every request: it makes one with room for the kind's own part, hands it
  * to the kind's `ask`, and when the kind settles it, tells the asker once, wipes the
  * answer and frees the request. A kind never calls the asker itself, so none of them
- * can call from within auth_ask(), twice, or after a cancel. Built on: auth.
+ * can call from within auth_ask(), twice, or after a cancel. The chain of a server's
+ * sources is a kind too: each question is a request of the chain, which makes requests
+ * of the sources, one after the other, and hears of their answers as any asker does.
+ * Built on: auth.
  */
 #ifndef POSTERN_WORKER_AUTH_AUTH_SOURCE_H
 #define POSTERN_WORKER_AUTH_AUTH_SOURCE_H
@@ -19,7 +22,7 @@ struct auth_source_kind;
 /* One source in one worker; each kind embeds it first. auth.c fills it in before `open`. */
 struct auth_source {
 	const struct auth_source_kind *kind;
-	const struct conf_source *conf; /* borrowed from the configuration */
+	const struct conf_source *conf; /* borrowed from the configuration; NULL: the chain */
 	struct loop *loop;              /* borrowed */
 	struct resolver *resolver;      /* borrowed */
 };
@@ -30,6 +33,7 @@ struct auth_request {
 	const struct auth_question *question;   /* borrowed from the asker */
 	bool is_last;                           /* no other source follows: an unknown user must cost what a wrong password costs */
 	bool waiting;                           /* set by the kind: nothing happens now, the source wants us later */
+	bool fleeting;                          /* set by the kind: what it says holds for this question alone, not for a cache */
 	/* auth.c's own: */
 	auth_callback *done;
 	void *ctx;
@@ -56,10 +60,15 @@ struct auth_source_kind {
 extern const struct auth_source_kind auth_http;         /* SOURCE_HTTP */
 extern const struct auth_source_kind auth_introspection;        /* SOURCE_INTROSPECTION */
 extern const struct auth_source_kind auth_helper;       /* SOURCE_FILE, SOURCE_MYSQL, SOURCE_PAM, SOURCE_JWT */
+extern const struct auth_source_kind auth_passthrough;  /* SOURCE_PASSTHROUGH */
+
+/* Asks this source alone; else as auth_ask(). */
+struct auth_request *auth_ask_source(struct auth_source *source, const struct auth_question *question, bool is_last,
+    auth_callback *done, void *ctx);
 
 /*
  * Ends a request with this answer, whose strings move to auth.c (`source` is filled in
- * there). The request may be gone when this returns: nothing may follow.
+ * there, but for the chain's). The request may be gone when this returns: nothing may follow.
  */
 void auth_settle(struct auth_request *request, const struct auth_answer *answer);
 
