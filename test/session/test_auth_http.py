@@ -35,11 +35,12 @@ def test_the_question_has_nginxs_headers_in_nginxs_order(env):
     client = stage.client()
     client.send(b"EHLO me\r\nAUTH PLAIN " + b64(b"", b"j %oe+=&\xc3\xa9\x7f", b"p\x01 \t%41+\xff") + b"\r\n")
     client.expect(b"250-mail.example.com", b"250 AUTH PLAIN LOGIN", b"235 2.0.0 OK")
+    session = stage.auth.requests[0]["Auth-Session-ID"].encode()
     assert stage.auth.requests[0].raw.split(b"\r\n") == [
         b"GET /auth HTTP/1.1", b"Host: " + env.ip(3).encode(), b"Connection: keep-alive",
         b"Auth-Method: plain", b"Auth-User: j%20%25oe+=&\xc3\xa9\x7f", b"Auth-Pass: p%01%20%09%2541+\xff",
         b"Auth-Protocol: smtp", b"Auth-Login-Attempt: 1", b"Client-IP: 127.0.0.1", b"Client-Host: [UNAVAILABLE]",
-        b"X-Key: a b;c$d", b"X-Two: 2"]
+        b"Auth-Session-ID: " + session, b"X-Key: a b;c$d", b"X-Two: 2"]
 
 
 def test_imap_is_asked_about_without_a_client_host(env):
@@ -48,7 +49,7 @@ def test_imap_is_asked_about_without_a_client_host(env):
     client.send(b'a LOGIN joe "s e"\r\n')
     client.expect(b"a OK backend LOGIN")
     assert stage.auth.requests[0].names == ["Host", "Connection", "Auth-Method", "Auth-User", "Auth-Pass",
-                                            "Auth-Protocol", "Auth-Login-Attempt", "Client-IP"]
+                                            "Auth-Protocol", "Auth-Login-Attempt", "Client-IP", "Auth-Session-ID"]
     assert stage.auth.requests[0].decoded("Auth-Pass") == b"s e"
 
 
