@@ -48,7 +48,8 @@ check(const struct said *said, unsigned status, const struct server *server, con
 		MUST(out->host != NULL ? *out->host != '\0' : server->proxy_pass != NULL);
 		MUST(out->host == NULL || out->is_unix || (out->port > 0 && out->port < 65536));
 	} else {
-		MUST((out->outcome == AUTH_REFUSED || out->outcome == AUTH_UNKNOWN) && said->oks == 0 && *out->text != '\0');
+		MUST(out->outcome == AUTH_REFUSED || out->outcome == AUTH_UNKNOWN);
+		MUST(said->oks == 0 && *out->text != '\0');
 		MUST(is_clean(out->challenge) && (out->challenge == NULL || strpbrk(out->challenge, " {\"") == NULL));
 	}
 }

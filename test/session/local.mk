@@ -27,6 +27,6 @@ EXTRA_DIST += test/session/guide.py test/session/test_auth_file.py
 EXTRA_DIST += test/session/issuer.py test/session/test_auth_jwt.py
 EXTRA_DIST += test/session/test_helpers.py
 EXTRA_DIST += test/session/test_smtp.py test/session/test_smtp_gate.py test/session/test_auth_http.py
-EXTRA_DIST += test/session/test_auth_servers.py
+EXTRA_DIST += test/session/test_auth_servers.py test/session/test_auth_introspection.py
 EXTRA_DIST += test/session/test_real.py
 EXTRA_DIST += test/session/test_tls_words.py test/session/test_tls_agree.py test/session/test_tls_sessions.py test/session/test_tls_starttls.py test/session/test_tls_reload.py test/session/test_tls_checks.py test/session/test_tls_strangers.py

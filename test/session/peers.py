@@ -1,4 +1,5 @@
-"""Scripted peers: an HTTP auth server and backends that do exactly what a test says."""
+"""Scripted peers: HTTP auth servers and backends that do exactly what a test says."""
+import json
 import os
 import socket
 import threading
@@ -127,6 +128,34 @@ class AuthHttp(Listener):
             wire.send(answer)
             if not self.keep_alive:
                 return
+
+
+class Introspection(Listener):
+    """An introspection server (RFC 7662). `answer` gives for a token a dict, which goes out as JSON with status 200,
+    or raw bytes; or it is one of them."""
+
+    def __init__(self, address, answer):
+        self.answer, self.requests, self.tokens = answer, [], []
+        super().__init__(address, self.talk)
+
+    def talk(self, wire):
+        while True:
+            while b"\r\n\r\n" not in wire.held:
+                if not wire.fill():
+                    return
+            raw, _, wire.held = wire.held.partition(b"\r\n\r\n")
+            request = Request(raw)
+            body = wire.take(int(request["Content-Length"])).decode()
+            request.form = dict(urllib.parse.parse_qsl(body, strict_parsing=True))
+            self.requests.append(request)
+            self.tokens.append(request.form["token"])
+            answer = self.answer(request.form["token"]) if callable(self.answer) else self.answer
+            if answer is None:
+                return
+            if isinstance(answer, dict):
+                text = json.dumps(answer).encode()
+                answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text)
+            wire.send(answer)
 
 
 def compose(fields, keep_alive=True):

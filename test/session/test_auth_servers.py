@@ -120,15 +120,17 @@ def test_a_server_that_dies_mid_login_is_passed_over(env):
         assert scene.login() == IN, logged
         assert first.accepted == count and len(second.requests) == count
         lines = errors(scene.postern)
-        assert len(lines) == count and f"auth http server {env.ip(10)}:9000 {logged} while in http auth state" in lines[-1]
+        assert len(lines) == count and f"auth http server {env.ip(10)}:9000 {logged} while in http auth" in lines[-1]
     scene.postern.wait_log('client logged in, .* login: "joe", upstream', len(DEATHS))
     assert "aside" not in scene.postern.log()
 
 
 def test_a_silent_server_leaves_time_for_the_next(env):
     """Half of auth_http_timeout, whether it takes the connection and says nothing, or trickles."""
-    scene = Scene(env, "auth_http_timeout 2s; upstream auth { server %0 max_fails=0; server %1 backup; } auth_http http://auth/;")
-    talks = [lambda wire: wire.rest(), lambda wire: (read_request(wire), wire.send(b"HTTP/1.1 200 OK\r\nAuth-"), wire.rest())]
+    scene = Scene(env, "auth_http_timeout 2s; auth_http http://auth/; "
+                       "upstream auth { server %0 max_fails=0; server %1 backup; }")
+    talks = [lambda wire: wire.rest(),
+             lambda wire: (read_request(wire), wire.send(b"HTTP/1.1 200 OK\r\nAuth-"), wire.rest())]
     current = []
     scene.script(0, lambda wire: current[0](wire))
     second = scene.serve(1)
@@ -145,7 +147,7 @@ def test_a_server_that_failed_is_left_alone_until_its_time_is_over(env):
     for _ in range(6):
         assert scene.login() == IN
     assert len(second.requests) == 6 and len(errors(scene.postern)) == 1
-    scene.postern.wait_log(rf"\[error\].* connect\(\) to auth http server {env.ip(10)}:9000 failed \(111: Connection refused\)")
+    scene.postern.wait_log(rf"\[error\].* connect\(\) to auth http server {env.ip(10)}:9000 failed \(111: ")
     scene.postern.wait_log(r"\[notice\].* auth http server .* is put aside for 1000 ms")
     first = scene.serve(0)
     eventually(lambda: scene.login() == IN and first.requests, "the first is asked again")
@@ -232,7 +234,7 @@ def test_two_unix_servers_one_of_them_dying(env):
         assert scene.login() == IN
     assert dying.accepted == 1 and len(second.requests) == 4
     assert second.requests[0].line == "GET /b HTTP/1.1" and second.requests[0]["Host"] == "localhost"
-    scene.postern.wait_log(rf"\[error\].* auth http server unix:{paths[0]} closed the connection before its answer was whole")
+    scene.postern.wait_log(rf"\[error\].* auth http server unix:{paths[0]} closed the connection before its answer")
 
 
 def test_two_https_servers_one_of_them_dying_or_another_than_it_says(env):

@@ -237,7 +237,8 @@ static const struct {
 START_TEST(tls_is_told_of_as_nginx_tells_it)
 {
 	static const struct scripted_step steps[] = { { .reply = YES } };
-	char *end = mem_printf("%sAuth-Session-ID: 0123456789abcdef\r\nAuth-Authz: boss\r\n\r\n", tls_requests[_i].headers);
+	char *end = mem_printf("%sAuth-Session-ID: 0123456789abcdef\r\nAuth-Authz: boss\r\n\r\n",
+	    tls_requests[_i].headers);
 	const char *request;
 
 	serve(STEPS(steps));

@@ -60,7 +60,9 @@ static const struct {
 START_TEST(servers_take_turns_by_their_weights)
 {
 	const unsigned *weights = rounds[_i].weights;
-	const struct balance_server servers[] = { { .weight = weights[0] }, { .weight = weights[1] }, { .weight = weights[2] } };
+	const struct balance_server servers[] = {
+		{ .weight = weights[0] }, { .weight = weights[1] }, { .weight = weights[2] },
+	};
 
 	balance = SERVERS(servers);
 	check_round(rounds[_i].round, 0);

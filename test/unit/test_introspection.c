@@ -214,7 +214,7 @@ static const struct {
 	    " sent invalid response: status 503" },
 	{ { .reply = "HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n" }, AUTH_UNAVAILABLE,
 	    " sent invalid response: body too long" },
-	{ { .reply = "HTTP/1.1 200 OK\r\nContent-Length: 32\r\n\r\n{\"active\":true,\"username\":\"joe\"", .close = true },
+	{ { .reply = "HTTP/1.1 200 OK\r\nContent-Length: 32\r\n\r\n{\"active\":true,\"user", .close = true },
 	    AUTH_UNAVAILABLE, " closed the connection before its answer was whole" },
 };
 
