@@ -136,6 +136,7 @@ static const struct {
 	const char *logged;
 } bad_replies[] = {
 	{ { .outcome = HELPER_UNAVAILABLE }, "auth_file /etc/users cannot answer" },
+	{ { .outcome = HELPER_UNAVAILABLE, .reason = two_lines }, "auth_file /etc/users cannot answer: a\\x0D\\x0Ab" },
 	{ { .outcome = HELPER_ACCEPTED, .user = two_lines }, "auth_file /etc/users cannot answer" },
 	{ { .outcome = HELPER_ACCEPTED, .user = nothing }, "auth_file /etc/users cannot answer" },
 	{ { .outcome = HELPER_ACCEPTED, .pass = two_lines }, "auth_file /etc/users cannot answer" },

@@ -27,6 +27,7 @@
 #define UNDER_WAY_A_HELPER 2    /* one is being answered, the next is there when it has been */
 #define RETRY_MS 10             /* after "later" */
 #define WAIT_MAX_MS 60000       /* of the silence that a helper may ask for */
+#define REASON_MAX 600          /* bytes of a helper's reason in a log line */
 
 struct helpers {
 	struct auth_source source;
@@ -144,6 +145,21 @@ is_sane(const struct helper_reply *reply)
 	    (reply->text == NULL || may_be_shown(reply->text));
 }
 
+/* The helper is there and cannot say; `why` is its own word for it, which has passed through foreign hands, or NULL. */
+static void
+give_up(struct question *q, const char *why)
+{
+	char text[REASON_MAX], *what;
+
+	if (why == NULL) {
+		fail(q, "cannot answer");
+		return;
+	}
+	what = mem_printf("cannot answer: %s", log_text(text, sizeof(text), why, strlen(why)));
+	fail(q, what);
+	mem_free(what);
+}
+
 static enum auth_ssl
 ssl_of(const struct helper_reply *reply)
 {
@@ -199,8 +215,8 @@ on_reply(struct loop_io *io, uint32_t events)
 	} else if ((size_t)len > sizeof(packet) || helper_reply_decode(&reply, packet, (size_t)len) == -1) {
 		fail(q, "sent an invalid answer");
 	} else if (reply.outcome == HELPER_UNAVAILABLE || !is_sane(&reply)) {
+		give_up(q, reply.outcome == HELPER_UNAVAILABLE ? reply.reason : NULL);
 		helper_reply_reset(&reply);
-		fail(q, "cannot answer");
 	} else {
 		settle(q, &reply);
 	}
