@@ -67,13 +67,14 @@ static void
 say(struct helper_reply *reply, const struct attempt *attempt, struct pamverdict verdict)
 {
 	const char *said = attempt->talk.said, *reason = verdict.reason;
+	char text[PAMTALK_SAID_MAX];
 
 	if (reason == NULL)
 		reason = attempt->pam != NULL ? pam_strerror(attempt->pam, attempt->result) : "PAM cannot be started";
 	if (verdict.outcome != HELPER_ACCEPTED)
-		reply->reason = said[0] != '\0' ? mem_printf("%s: \"%s\"", reason, said) : mem_strdup(reason);
+		reply->reason = said[0] != '\0' ? mem_printf("%s, PAM says: %s", reason, said) : mem_strdup(reason);
 	else if (said[0] != '\0')
-		log_say(LOG_INFO, "auth_pam: a login was let in with the words \"%s\"", said);
+		log_say(LOG_INFO, "auth_pam: a user was let in, PAM says: %s", log_text(text, sizeof(text), said, strlen(said)));
 	reply->outcome = verdict.outcome;
 	reply->wait_ms = attempt->talk.wait_ms;
 }

@@ -1,24 +1,18 @@
 #include "worker/helper/pamtalk.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#include "common/log.h"
 #include "common/mem.h"
 
+/* The first line of each text; what has no room is cut. */
 static void
 keep(struct pamtalk *talk, const char *text)
 {
-	size_t len = strlen(talk->said), room;
+	size_t len = strlen(talk->said), room = sizeof(talk->said) - len;
 
-	if (text == NULL || text[0] == '\0')
-		return;
-	if (len > 0 && len + 2 < sizeof(talk->said)) {
-		memcpy(talk->said + len, "; ", 3);
-		len += 2;
-	}
-	room = sizeof(talk->said) - len;
-	if (room > 4)           /* for "..." at least */
-		log_text(talk->said + len, room, text, strcspn(text, "\n"));
+	if (text != NULL && text[0] != '\0')
+		snprintf(talk->said + len, room, "%s%.*s", len > 0 ? "; " : "", (int)strcspn(text, "\n"), text);
 }
 
 /* The password, for the first hidden question and whoever repeats it. NULL: it is not what is asked for. */

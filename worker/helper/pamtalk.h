@@ -6,7 +6,7 @@
  * in other words wants a one-time code or a new password; that is refused, so no module
  * mistakes the password for something else. What modules have to say is kept for the
  * log, and the silence that they wish after a failure is noted instead of slept.
- * Pure. Built on: log (escaping), mem; of PAM the types alone.
+ * Pure. Built on: mem; of PAM the types alone.
  */
 #ifndef POSTERN_WORKER_HELPER_PAMTALK_H
 #define POSTERN_WORKER_HELPER_PAMTALK_H
@@ -22,7 +22,7 @@ struct pamtalk {
 	const char *user, *pass;        /* borrowed */
 	char *asked;                    /* owned: the question that the password answered; NULL: none yet */
 	bool balked;                    /* it was asked for what we have not */
-	char said[PAMTALK_SAID_MAX];    /* escaped */
+	char said[PAMTALK_SAID_MAX];    /* a line, as modules worded it: whoever logs it escapes it */
 	uint64_t wait_ms;
 };
 
