@@ -10,7 +10,6 @@ static const struct {
 	int result;
 	const char *reason;
 } refusals[] = {
-	{ PAM_AUTH_ERR,         "wrong password" },
 	{ PAM_MAXTRIES,         "too many wrong passwords" },
 	{ PAM_PERM_DENIED,      "permission denied" },
 	{ PAM_ACCT_EXPIRED,     "the account has expired" },
@@ -29,6 +28,8 @@ pamverdict_of_account(int result)
 		return (struct pamverdict){ HELPER_ACCEPTED, NULL };
 	if (result == PAM_USER_UNKNOWN)
 		return (struct pamverdict){ HELPER_REFUSED, "the user has no account" };
+	if (result == PAM_AUTH_ERR)
+		return (struct pamverdict){ HELPER_REFUSED, "the account is refused" };
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
 		if (refusals[i].result == result)
 			return (struct pamverdict){ HELPER_REFUSED, refusals[i].reason };
@@ -40,6 +41,8 @@ pamverdict_of_password(int result)
 {
 	if (result == PAM_USER_UNKNOWN)
 		return (struct pamverdict){ HELPER_UNKNOWN, "unknown user" };
+	if (result == PAM_AUTH_ERR)
+		return (struct pamverdict){ HELPER_REFUSED, "wrong password" };
 	return pamverdict_of_account(result);
 }
 
