@@ -298,16 +298,6 @@ on_client(struct session *s, uint32_t events)
 		run(s);
 }
 
-/* While the source thinks, a half-close is noted and a client that is gone is let go; during an Auth-Wait either is leaving. */
-static void
-on_client_asking(struct session *s, uint32_t events)
-{
-	if (events & (EPOLLERR | EPOLLHUP))
-		session_end(s);
-	else if (s->client.hangup)
-		inquiry_client_left(s);
-}
-
 static bool
 may_speak(const struct session *s)
 {
@@ -345,7 +335,7 @@ static const struct phase phase_dialogue = {
 };
 
 static const struct phase phase_asking = {
-	.name = "asking", .action = action, .on_client = on_client_asking, .may_speak = may_speak,
+	.name = "asking", .action = action, .on_client = inquiry_on_client, .may_speak = may_speak,
 };
 
 static void

@@ -46,12 +46,14 @@ struct entry {
 	char *host;                     /* owned: the backend's host as the source named it; NULL: proxy_pass */
 	char *target;                   /* owned: the backend as the source named it; NULL: proxy_pass */
 	struct smtp_gate *gate;         /* owned, in the gate phase */
-	bool waiting;                   /* an Auth-Wait stands between the refusal and its being said */
+	bool undecided;                 /* the source leaves it to the backend (auth_passthrough) */
+	bool waiting;                   /* a silence stands between the refusal and its being said */
 	struct refusal refusal;         /* its strings are the next three */
 	char *refusal_text, *refusal_code, *refusal_challenge;  /* owned */
 	uint64_t left_ms;               /* of `timeout`; runs while the client has the turn */
 	uint64_t turn_ms;               /* since when it has the turn; 0: it has not */
 	unsigned attempt;
+	unsigned refusals;              /* of logins, so far */
 	unsigned errors_seen;           /* of client->errors: what the log knows */
 };
 

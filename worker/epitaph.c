@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "common/conf.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -19,4 +20,17 @@ epitaph_new(const char *user, const struct addr *backend)
 	e->backend = backend != NULL ? *backend : nowhere;
 	strcpy(e->user, shown);
 	return e;
+}
+
+void
+epitaph_decided(struct epitaph *e, const struct conf_source *source, bool cached)
+{
+	e->source = source != NULL ? source->index + 1 : 0;
+	e->cached = source != NULL && cached;
+}
+
+const struct conf_source *
+epitaph_source(const struct epitaph *e, struct conf_source *const *sources)
+{
+	return e->source > 0 ? sources[e->source - 1] : NULL;
 }

@@ -8,6 +8,7 @@
 #include "worker/aim.h"
 #include "worker/entry.h"
 #include "worker/gate.h"
+#include "worker/inquiry.h"
 #include "worker/means.h"
 #include "worker/relay.h"
 #include "worker/session.h"
@@ -122,6 +123,15 @@ may_pass(const struct session *s, const char *reply)
 	return wanted && reply[0] != '\0' && !login_repeats_password(e->login, reply, strlen(reply));
 }
 
+/* The backend's no is the source's. Without words of the backend, ours are those for a wrong password. */
+static void
+overrule(struct session *s, struct refusal *refusal)
+{
+	if (refusal->text == NULL)
+		refusal->kind = REFUSAL_WRONG;
+	inquiry_overruled(s, refusal);
+}
+
 /* Back to the client with the backend's own words, or those that we have for this kind. */
 static void
 answer_client(struct session *s, enum refusal_kind kind)
@@ -141,7 +151,10 @@ answer_client(struct session *s, enum refusal_kind kind)
 		    .temporary = kind == REFUSAL_UNAVAILABLE };
 	}
 	leave_peer(s);
-	e->petitioner->refused(s, &refusal);
+	if (kind == REFUSAL_BACKEND && e->undecided)
+		overrule(s, &refusal);
+	else
+		e->petitioner->refused(s, &refusal);
 	mem_free_secret(&reply);
 }
 
@@ -207,7 +220,13 @@ step(struct session *s, enum login_verdict verdict)
 		return true;
 	case LOGIN_DONE:
 		say_note(s, LOG_INFO);
-		let_in(s);
+		if (s->entry->undecided && !s->entry->login->credentials_sent) {
+			/* Nobody else has judged the password. */
+			session_log(s, LOG_ERROR, "upstream let the client in without a look at its password");
+			fail_over(s);
+		} else {
+			let_in(s);
+		}
 		break;
 	case LOGIN_REFUSED:
 		say_note(s, LOG_INFO);

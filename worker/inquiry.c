@@ -1,10 +1,13 @@
 #include "worker/inquiry.h"
 
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "common/mem.h"
 #include "worker/entry.h"
 #include "worker/session.h"
+
+#define DELAY_MAX_MS 30000      /* of auth_failure_delay, as long as it is not longer itself */
 
 static void
 refuse(struct session *s)
@@ -42,49 +45,103 @@ inquiry_client_left(struct session *s)
 	refuse(s);
 }
 
-/* Keeps the answer's words: the answer itself goes when the callback returns. */
-static void
-keep_refusal(struct entry *e, const struct auth_answer *answer)
+void
+inquiry_on_client(struct session *s, uint32_t events)
 {
-	mem_free(e->refusal_text);
-	mem_free(e->refusal_code);
-	mem_free(e->refusal_challenge);
-	e->refusal_text = mem_strdup(answer->text);
-	e->refusal_code = mem_strdup(answer->code);
-	e->refusal_challenge = mem_strdup(answer->challenge);
-	e->refusal = (struct refusal){
-		.kind = answer->outcome == AUTH_UNAVAILABLE ? REFUSAL_UNAVAILABLE :
-		    answer->text != NULL ? REFUSAL_SOURCE : REFUSAL_WRONG,
-		.text = e->refusal_text,
-		.code = e->refusal_code,
-		.close = answer->close,
-		.challenge = e->refusal_challenge,
-	};
+	if (events & (EPOLLERR | EPOLLHUP))
+		session_end(s);
+	else if (s->client.hangup)
+		inquiry_client_left(s);
+}
+
+static void
+replace(char **kept, const char *text)
+{
+	mem_free(*kept);
+	*kept = mem_strdup(text);
+}
+
+/* Keeps the refusal with its words: whose they are goes soon. */
+static void
+keep_refusal(struct entry *e, const struct refusal *why)
+{
+	replace(&e->refusal_text, why->text);
+	replace(&e->refusal_code, why->code);
+	replace(&e->refusal_challenge, why->challenge);
+	e->refusal = *why;
+	e->refusal.text = e->refusal_text;
+	e->refusal.code = e->refusal_code;
+	e->refusal.challenge = e->refusal_challenge;
+}
+
+/* What a refused login costs in time: the first what is configured, each further one of the session twice as much. */
+static uint64_t
+delay_ms(struct session *s)
+{
+	uint64_t delay = session_server(s)->auth_failure_delay, most = delay > DELAY_MAX_MS ? delay : DELAY_MAX_MS;
+
+	for (unsigned i = 0; i < s->entry->refusals && delay > 0 && delay < most; i++)
+		delay *= 2;
+	s->entry->refusals++;
+	return delay < most ? delay : most;
+}
+
+/* The refusal that was kept is said, now or after a silence. */
+static void
+refuse_in(struct session *s, uint64_t wait_ms)
+{
+	s->entry->waiting = wait_ms > 0;
+	if (wait_ms == 0) {
+		refuse(s);
+		return;
+	}
+	s->timer.on_time = on_waited;
+	loop_timer_set(s->shift->loop, &s->timer, wait_ms);
+	/* Who has sent all its guesses and closed its side shall not have them judged without the silence. */
+	if (s->client.hangup)
+		inquiry_client_left(s);
+}
+
+static void
+log_refusal(struct session *s, const struct auth_answer *answer)
+{
+	const char *reason = answer->reason != NULL ? answer->reason : answer->text != NULL ? answer->text : "";
+	char shown[256];
+
+	session_log(s, LOG_INFO, "client login failed: \"%s\"",
+	    log_text(shown, sizeof(shown), reason, strlen(reason)));
 }
 
 static void
 on_refused(struct session *s, const struct auth_answer *answer)
 {
-	struct entry *e = s->entry;
-	char shown[256];
+	const struct refusal why = {
+		.kind = answer->text != NULL ? REFUSAL_SOURCE : REFUSAL_WRONG,
+		.text = answer->text, .code = answer->code, .close = answer->close, .challenge = answer->challenge,
+	};
+	uint64_t wait_ms = answer->wait_ms;
 
-	keep_refusal(e, answer);
-	if (answer->outcome == AUTH_REFUSED) {
-		const char *reason = answer->reason != NULL ? answer->reason : answer->text != NULL ? answer->text : "";
+	log_refusal(s, answer);
+	keep_refusal(s->entry, &why);
+	/* A recipient that is refused is no login. */
+	if (s->entry->question.credentials->method != METHOD_NONE) {
+		uint64_t own_ms = delay_ms(s);
 
-		session_log(s, LOG_INFO, "client login failed: \"%s\"",
-		    log_text(shown, sizeof(shown), reason, strlen(reason)));
+		wait_ms = wait_ms > own_ms ? wait_ms : own_ms;
 	}
-	e->waiting = answer->outcome == AUTH_REFUSED && answer->wait_ms > 0;
-	if (!e->waiting) {
-		refuse(s);
-		return;
-	}
-	s->timer.on_time = on_waited;
-	loop_timer_set(s->shift->loop, &s->timer, answer->wait_ms);
-	/* Who has sent all its guesses and closed its side shall not have them judged without the silence. */
-	if (s->client.hangup)
-		inquiry_client_left(s);
+	refuse_in(s, wait_ms);
+}
+
+static void
+on_unavailable(struct session *s, const struct auth_answer *answer)
+{
+	const struct refusal why = {
+		.kind = REFUSAL_UNAVAILABLE,
+		.text = answer->text, .code = answer->code, .close = answer->close, .challenge = answer->challenge,
+	};
+
+	keep_refusal(s->entry, &why);
+	refuse(s);
 }
 
 static void
@@ -93,10 +150,40 @@ on_answer(void *ctx, const struct auth_answer *answer)
 	struct session *s = ctx;
 
 	s->entry->asking = NULL;
+	s->entry->undecided = answer->undecided;
+	if (answer->outcome != AUTH_UNAVAILABLE)
+		session_decided(s, answer->source, answer->cached);
 	if (answer->outcome == AUTH_ACCEPTED)
 		s->entry->petitioner->accepted(s, answer);
-	else
+	else if (answer->outcome == AUTH_REFUSED)
 		on_refused(s, answer);
+	else
+		on_unavailable(s, answer);
+}
+
+static bool
+may_speak(const struct session *s)
+{
+	return s->entry->out.len == 0;
+}
+
+static const char *
+action(const struct session *s)
+{
+	(void)s;
+	return "in auth state";
+}
+
+static const struct phase phase_overruled = {
+	.name = "overruled", .action = action, .on_client = inquiry_on_client, .may_speak = may_speak,
+};
+
+void
+inquiry_overruled(struct session *s, const struct refusal *why)
+{
+	keep_refusal(s->entry, why);
+	session_enter(s, &phase_overruled);
+	refuse_in(s, delay_ms(s));
 }
 
 void
@@ -114,5 +201,6 @@ inquiry_begin(struct session *s, const struct credentials *credentials)
 		.origin = &s->origin,
 		.left = &s->client.hangup,
 	};
+	session_decided(s, NULL, false);
 	e->asking = auth_ask(s->shift->auth, &e->question, on_answer, s);
 }

@@ -46,6 +46,17 @@ session_id(const struct session *s, char id[SESSION_ID])
 	return id;
 }
 
+static void
+describe_source(const struct session *s, char *out, size_t room, size_t *at)
+{
+	const struct conf_source *source =
+	    s->epitaph != NULL ? epitaph_source(s->epitaph, s->shift->conf->sources) : NULL;
+
+	if (source != NULL)
+		append(out, room, at, ", source: %s %s%s", conf_source_directive(source->kind), source->label,
+		    s->epitaph->cached ? " (cached)" : "");
+}
+
 static size_t
 describe(const struct session *s, const char *doing, char *out, size_t room)
 {
@@ -60,6 +71,7 @@ describe(const struct session *s, const char *doing, char *out, size_t room)
 		append(out, room, &at, ", login: \"%s\"", s->epitaph->user);
 	if (s->epitaph != NULL && s->epitaph->backend.family != AF_UNSPEC)
 		append(out, room, &at, ", upstream: %s", addr_format_port(backend, &s->epitaph->backend));
+	describe_source(s, out, room, &at);
 	append(out, room, &at, ", session: %s", session_id(s, id));
 	return at;
 }
@@ -111,8 +123,22 @@ session_event(struct session *s, const char *text)
 void
 session_remember(struct session *s, const char *user, const struct addr *backend)
 {
-	mem_free(s->epitaph);
+	struct epitaph *old = s->epitaph;
+
 	s->epitaph = epitaph_new(user, backend);
+	if (old != NULL) {
+		s->epitaph->source = old->source;
+		s->epitaph->cached = old->cached;
+	}
+	mem_free(old);
+}
+
+void
+session_decided(struct session *s, const struct conf_source *source, bool cached)
+{
+	if (s->epitaph == NULL)
+		session_remember(s, NULL, NULL);
+	epitaph_decided(s->epitaph, source, cached);
 }
 
 void

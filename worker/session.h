@@ -98,6 +98,9 @@ void session_event(struct session *s, const char *text);
 /* Writes its epitaph, again when more is known. */
 void session_remember(struct session *s, const char *user, const struct addr *backend);
 
+/* Who has decided about the user, for the epitaph; NULL: nobody yet. */
+void session_decided(struct session *s, const struct conf_source *source, bool cached);
+
 static inline const struct server *
 session_server(const struct session *s)
 {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "common/conf.h"
 #include "common/mem.h"
 #include "test/unit/unit.h"
 
@@ -43,6 +44,25 @@ START_TEST(the_backend_is_remembered)
 }
 END_TEST
 
+START_TEST(it_is_remembered_who_decided_and_how)
+{
+	struct conf_source first = { .index = 0 }, second = { .index = 1 }, *sources[] = { &first, &second };
+	struct epitaph *e = epitaph_new("joe", NULL);
+
+	ck_assert_ptr_null(epitaph_source(e, sources));
+	epitaph_decided(e, &first, false);
+	ck_assert_ptr_eq(epitaph_source(e, sources), &first);
+	ck_assert(!e->cached);
+	epitaph_decided(e, &second, true);
+	ck_assert_ptr_eq(epitaph_source(e, sources), &second);
+	ck_assert(e->cached);
+	epitaph_decided(e, NULL, true);
+	ck_assert_ptr_null(epitaph_source(e, sources));
+	ck_assert(!e->cached);
+	mem_free(e);
+}
+END_TEST
+
 Suite *
 epitaph_suite(void)
 {
@@ -52,6 +72,7 @@ epitaph_suite(void)
 	tcase_add_test(tcase, a_name_cannot_forge_a_log_line);
 	tcase_add_test(tcase, a_long_name_is_cut_and_none_is_empty);
 	tcase_add_test(tcase, the_backend_is_remembered);
+	tcase_add_test(tcase, it_is_remembered_who_decided_and_how);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
