@@ -7,6 +7,7 @@ libcommon_a_SOURCES = \
 	common/arena.h common/arena.c \
 	common/buf.h common/buf.c \
 	common/num.h common/num.c \
+	common/utf8.h common/utf8.c \
 	common/base64.h common/base64.c \
 	common/addr.h common/addr.c \
 	common/addrset.h common/addrset.c

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/must.h"
+#include "common/utf8.h"
 
 #define CONTEXT_ROOM 512        /* what a long message leaves to the context */
 
@@ -336,32 +337,14 @@ log_errno(int error)
 	return text;
 }
 
-/* The length of the character at `s`, or 0 if it is a C1 control or no UTF-8 (RFC 3629 section 4). */
-static size_t
-utf8_len(const unsigned char *s, size_t len)
-{
-	size_t want = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
-	/* Of the second byte: below, the form is overlong or a C1 control; above, a surrogate or past U+10FFFF. */
-	unsigned lowest = s[0] == 0xc2 || s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
-	unsigned highest = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
-
-	if (want > len)
-		return 0;
-	if (want > 1 && (s[1] < lowest || s[1] > highest))
-		return 0;
-	for (size_t i = 2; i < want; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	return want;
-}
-
 /* Writes the first character of a stranger's text, or its first byte as \xNN. Returns how many bytes that took. */
 static size_t
 log_character(char piece[5], size_t *piece_len, const unsigned char *s, size_t len)
 {
 	size_t taken = utf8_len(s, len);
+	bool is_c1 = taken == 2 && s[0] == 0xc2 && s[1] < 0xa0;
 
-	if (taken == 0 || s[0] < 0x20 || s[0] == 0x7f || s[0] == '"' || s[0] == '\\') {
+	if (taken == 0 || is_c1 || s[0] < 0x20 || s[0] == 0x7f || s[0] == '"' || s[0] == '\\') {
 		*piece_len = (size_t)snprintf(piece, 5, "\\x%02X", (unsigned)s[0]);
 		return 1;
 	}

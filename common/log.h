@@ -10,7 +10,7 @@
  * Text that came from strangers goes through log_text() first; a control byte that gets
  * here all the same becomes "?", so that one record is one line. A message that is too
  * long is cut, never the context behind it. Passwords never come here in any form.
- * Built on: must, addr.
+ * Built on: must, addr, utf8.
  */
 #ifndef POSTERN_COMMON_LOG_H
 #define POSTERN_COMMON_LOG_H

@@ -13,7 +13,7 @@ test_unit_common_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_COMMON
 test_unit_common_SOURCES = $(UNIT_MAIN) \
 	test/unit/test_mem.c test/unit/test_arena.c test/unit/test_buf.c test/unit/test_num.c \
 	test/unit/test_base64.c test/unit/test_addr.c test/unit/test_addrset.c test/unit/test_log.c
-test_unit_common_SOURCES += test/unit/test_conf.c test/unit/test_token.c test/unit/test_sqlquery.c
+test_unit_common_SOURCES += test/unit/test_conf.c test/unit/test_token.c test/unit/test_sqlquery.c test/unit/test_utf8.c
 test_unit_common_SOURCES += \
 	test/unit/child.h test/unit/child.c test/unit/test_sandbox.c test/unit/test_proc.c test/unit/test_capability.c \
 	test/unit/test_memfd.c test/unit/test_board.c test/unit/test_wheel.c \

@@ -30,6 +30,7 @@
 	SUITE(conf) \
 	SUITE(token) \
 	SUITE(sqlquery) \
+	SUITE(utf8) \
 	SUITE(tlscert) \
 	SUITE(tlsticket) \
 	SUITE(tlscache) \
