@@ -283,9 +283,9 @@ START_TEST(what_no_password_proves_is_refused)
 	char *pass = mem_alloc(SECRET_MAX + 2);
 
 	request.method = METHOD_EXTERNAL;
-	ck_assert_str_eq(ask(file, &request, NULL), "a password file knows only passwords");
+	ck_assert_str_eq(ask(file, &request, NULL), "only passwords are known here");
 	request.method = METHOD_NONE;
-	ck_assert_str_eq(ask(file, &request, NULL), "a password file knows only passwords");
+	ck_assert_str_eq(ask(file, &request, NULL), "only passwords are known here");
 	request.method = METHOD_LOGIN;
 	ck_assert_str_eq(ask(file, &request, NULL), "");
 	request.authz = "bob";

@@ -5,6 +5,8 @@ libhelper_a_SOURCES = \
 	worker/helper/codec.h worker/helper/codec.c \
 	worker/helper/crypthash.h worker/helper/crypthash.c \
 	worker/helper/secret.h worker/helper/secret.c \
+	worker/helper/proof.h worker/helper/proof.c \
+	worker/helper/grant.h worker/helper/grant.c \
 	worker/helper/passwdline.h worker/helper/passwdline.c \
 	worker/helper/passwdfile.h worker/helper/passwdfile.c \
 	worker/helper/filetext.h worker/helper/filetext.c \

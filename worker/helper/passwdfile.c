@@ -6,6 +6,7 @@
 
 #include "common/mem.h"
 #include "worker/helper/passwdline.h"
+#include "worker/helper/proof.h"
 
 /* Open addressing, at most half full. */
 struct slot {
@@ -175,63 +176,14 @@ passwdfile_methods(const struct passwdfile *table)
 	return none_could ? METHODS_PASSWORD : METHODS_PASSWORD | METHODS_CHALLENGE;
 }
 
-/* Who gets a no, for whatever reason, has paid for the costliest hash. */
-static bool
-fits(const struct passwdfile *table, const struct secret *secret, const char *pass)
-{
-	if (secret_fits(secret, pass, strlen(pass)))
-		return true;
-	if (secret_cost(secret) < secret_cost(&table->costliest))
-		secret_fits(&table->costliest, pass, strlen(pass));
-	return false;
-}
-
-static bool
-needs_plain(const struct helper_request *request)
-{
-	return request->method == METHOD_APOP || request->method == METHOD_CRAM_MD5;
-}
-
-static bool
-proves(const struct passwdfile *table, const struct secret *secret, const struct helper_request *request)
-{
-	const char *said = request->secret != NULL ? request->secret : "";
-	const char *salt = request->salt != NULL ? request->salt : "";
-
-	if (request->method == METHOD_APOP)
-		return secret_answers_apop(secret, salt, said);
-	if (request->method == METHOD_CRAM_MD5)
-		return secret_answers_cram_md5(secret, salt, said);
-	return fits(table, secret, said);
-}
-
-/* What needs no look at the table. Returns NULL, or why the request is refused. */
-static const char *
-judge_request(const struct helper_request *request)
-{
-	if (request->method == METHOD_EXTERNAL || request->method == METHOD_NONE)
-		return "a password file knows only passwords";
-	if (request->user == NULL || request->user[0] == '\0')
-		return "no user name";
-	if (request->secret != NULL && strlen(request->secret) > SECRET_MAX)
-		return "password too long";
-	if (request->authz != NULL)
-		return "nobody may act for another user";
-	return NULL;
-}
-
 /* Returns NULL, or why this user is refused. */
 static const char *
 judge_user(const struct passwdfile *table, const struct passwdline *line, const struct helper_request *request)
 {
-	bool proven = proves(table, &line->secret, request);
+	const char *why = proof_judge(&line->secret, &table->costliest, request);
 
-	if (line->secret.scheme == NULL)
-		return "the user is locked";
-	if (!secret_is_plain(&line->secret) && needs_plain(request))
-		return "the password is stored as a hash, which this method cannot use";
-	if (!proven)
-		return "wrong password";
+	if (why != NULL)
+		return why;
 	if (!passwdline_allows_client(line, &request->client))
 		return "client address is not in allow_nets";
 	if (!passwdline_allows_protocol(line, request->protocol))
@@ -251,10 +203,8 @@ find(const struct passwdfile *table, const char *name, struct passwdline *line)
 static void
 pass_on(const struct passwdfile *table, const struct helper_request *request, struct helper_reply *reply)
 {
-	const struct secret nothing = { .scheme = NULL };
-
 	if (request->is_last)
-		proves(table, &nothing, request);
+		proof_pretend(&table->costliest, request);
 	reply->outcome = HELPER_UNKNOWN;
 	reply->reason = mem_strdup("unknown user");
 }
@@ -271,7 +221,7 @@ admit(const struct passwdline *line, const struct helper_request *request, struc
 	reply->outcome = HELPER_ACCEPTED;
 	reply->user = passwdline_backend_user(line);
 	reply->pass = passwdline_backend_pass(line);
-	if (reply->pass == NULL && needs_plain(request))        /* the client has not told it */
+	if (reply->pass == NULL && proof_needs_plain(request))  /* the client has not told it */
 		reply->pass = secret_reveal(&line->secret);
 	passwdline_backend(line, &reply->host, &reply->port, &reply->is_unix);
 	reply->says_ssl = passwdline_ssl(line, &reply->ssl);
@@ -281,7 +231,7 @@ void
 passwdfile_answer(const struct passwdfile *table, const struct helper_request *request, struct helper_reply *reply)
 {
 	struct passwdline line;
-	const char *why = judge_request(request);
+	const char *why = proof_judge_request(request);
 
 	*reply = (struct helper_reply){ .outcome = HELPER_REFUSED };
 	if (why == NULL && !find(table, request->user, &line)) {

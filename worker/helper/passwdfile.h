@@ -6,7 +6,7 @@
  * finding one of them is reading one line. Whatever is refused costs the same: a locked
  * user and a wrong password pay for the costliest hash in the file, and so does an
  * unknown user, when nobody else is asked. Names are compared as bytes. A file with one
- * bad line is no table. Pure. Built on: codec, mem, passwdline, secret.
+ * bad line is no table. Pure. Built on: codec, mem, passwdline, proof, secret.
  */
 #ifndef POSTERN_WORKER_HELPER_PASSWDFILE_H
 #define POSTERN_WORKER_HELPER_PASSWDFILE_H

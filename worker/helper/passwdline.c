@@ -3,13 +3,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "common/addrset.h"
 #include "common/mem.h"
-#include "common/num.h"
+#include "worker/helper/grant.h"
 
 #define FIELDS 8        /* the last, the keys, runs to the end of the line */
-
-#define ITEM_MAX 64     /* an item of a list: a network or the name of a protocol */
 
 /* What a key means: where its value goes, or why it cannot be taken. */
 struct key {
@@ -53,21 +50,6 @@ take(struct passwdline_slice *rest, char separator, struct passwdline_slice *pie
 	} else {
 		*rest = (struct passwdline_slice){ NULL, 0 };
 	}
-	return true;
-}
-
-/* The same for a list with commas, as a string; one that is too long for any item becomes "". */
-static bool
-take_item(struct passwdline_slice *rest, char item[ITEM_MAX])
-{
-	struct passwdline_slice piece;
-	size_t len;
-
-	if (!take(rest, ',', &piece))
-		return false;
-	len = piece.len < ITEM_MAX ? piece.len : 0;
-	memcpy(item, piece.text, len);
-	item[len] = '\0';
 	return true;
 }
 
@@ -132,50 +114,6 @@ take_keys(struct passwdline *line, struct passwdline_slice rest)
 	return NULL;
 }
 
-/* Builds the rules of allow_nets; *local says whether UNIX sockets are among them. */
-static const char *
-build_nets(const struct passwdline *line, struct addrset **set, bool *local)
-{
-	struct passwdline_slice rest = line->allow_nets;
-	char item[ITEM_MAX];
-
-	*local = false;
-	while (take_item(&rest, item)) {
-		if (strcmp(item, "local") == 0)
-			*local = true;
-		else if (strcmp(item, "all") == 0 || addrset_add(set, true, item) != NULL)
-			return "invalid network in \"allow_nets\"";
-	}
-	addrset_add(set, false, "all");
-	return NULL;
-}
-
-static const char *
-judge_nets(const struct passwdline *line)
-{
-	struct addrset *set = NULL;
-	const char *why;
-	bool local;
-
-	if (line->allow_nets.text == NULL)
-		return NULL;
-	why = build_nets(line, &set, &local);
-	addrset_free(&set);
-	return why;
-}
-
-static const char *
-judge_protocols(const struct passwdline *line)
-{
-	struct passwdline_slice rest = line->protocols;
-	char item[ITEM_MAX];
-
-	while (take_item(&rest, item))
-		if (protocol_by_name(item) == PROTOCOL_UNKNOWN)
-			return "unknown protocol in \"protocols\"";
-	return NULL;
-}
-
 static bool
 is_word(const struct passwdline_slice *value, const char *word)
 {
@@ -191,9 +129,11 @@ is_yes(const struct passwdline_slice *value)
 static const char *
 judge_ssl(const struct passwdline *line)
 {
-	if (line->ssl.text != NULL && !is_yes(&line->ssl) && !is_word(&line->ssl, "no") &&
-	    !is_word(&line->ssl, "starttls"))
-		return "invalid value of \"ssl\"";
+	enum proxy_ssl ssl;
+	const char *why = grant_ssl(line->ssl.text, line->ssl.len, &ssl);
+
+	if (why != NULL)
+		return why;
 	if (line->starttls.text != NULL && !is_yes(&line->starttls))
 		return "invalid value of \"starttls\"";
 	if (line->starttls.text != NULL && is_word(&line->ssl, "no"))
@@ -206,28 +146,21 @@ passwdline_ssl(const struct passwdline *line, enum proxy_ssl *ssl)
 {
 	if (line->ssl.text == NULL && line->starttls.text == NULL)
 		return false;
-	if (line->starttls.text != NULL || is_word(&line->ssl, "starttls"))
+	if (line->starttls.text != NULL)
 		*ssl = PROXY_SSL_STARTTLS;
 	else
-		*ssl = is_yes(&line->ssl) ? PROXY_SSL_ON : PROXY_SSL_OFF;
+		grant_ssl(line->ssl.text, line->ssl.len, ssl);
 	return true;
 }
 
 static const char *
 judge_backend(const struct passwdline *line)
 {
-	uint64_t number = 0;
 	char *host = NULL;
-	unsigned port = 0;
-	bool is_unix = false;
-	const char *why;
+	unsigned port;
+	bool is_unix;
+	const char *why = passwdline_backend(line, &host, &port, &is_unix);
 
-	if (line->port.text != NULL &&
-	    (num_parse_len(line->port.text, line->port.len, UINT16_MAX, &number) == -1 || number == 0))
-		return "invalid port";
-	if (line->port.text != NULL && line->host.text == NULL)
-		return "\"port\" without \"host\"";
-	why = passwdline_backend(line, &host, &port, &is_unix);
 	mem_free(host);
 	return why;
 }
@@ -252,8 +185,8 @@ passwdline_parse(struct passwdline *line, const char *text, size_t len)
 		field[1].text = "";
 	if ((why = secret_parse(&line->secret, field[1].text, field[1].len)) != NULL ||
 	    (why = take_keys(line, rest)) != NULL ||
-	    (why = judge_nets(line)) != NULL ||
-	    (why = judge_protocols(line)) != NULL ||
+	    (why = grant_judge_nets(line->allow_nets.text, line->allow_nets.len)) != NULL ||
+	    (why = grant_judge_protocols(line->protocols.text, line->protocols.len)) != NULL ||
 	    (why = judge_ssl(line)) != NULL)
 		return why;
 	return judge_backend(line);
@@ -298,70 +231,24 @@ passwdline_backend_pass(const struct passwdline *line)
 	return passwdline_value(&line->pass);
 }
 
-/* An address, or a name that may go into a log line and to a resolver. */
-static bool
-is_host(const char *host)
-{
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._";
-	struct addr addr;
-	size_t len = strlen(host);
-
-	if (addr_parse(&addr, host, len) == 0)
-		return true;
-	return len > 0 && len <= 255 && strspn(host, letters) == len;
-}
-
 const char *
 passwdline_backend(const struct passwdline *line, char **host, unsigned *port, bool *is_unix)
 {
-	char *text = passwdline_value(&line->host), *found = NULL;
-	const char *why = NULL;
-	struct addr addr;
-	uint64_t number;
+	char *text = passwdline_value(&line->host);
+	const char *why = grant_backend(text, line->port.text, line->port.len, host, port, is_unix);
 
-	if (text == NULL)
-		return NULL;
-	*port = 0;
-	*is_unix = false;
-	if (addr_parse(&addr, text, strlen(text)) == 0)         /* IPv6 needs no brackets here */
-		found = mem_strdup(text);
-	else
-		why = addr_split(text, 0, &found, port, is_unix);
 	mem_free(text);
-	if (why == NULL && !*is_unix && !is_host(found))
-		why = "invalid host";
-	if (why != NULL) {
-		mem_free(found);
-		return why;
-	}
-	if (line->port.text != NULL && num_parse_len(line->port.text, line->port.len, UINT16_MAX, &number) == 0)
-		*port = (unsigned)number;
-	*host = found;
-	return NULL;
+	return why;
 }
 
 bool
 passwdline_allows_client(const struct passwdline *line, const struct addr *client)
 {
-	struct addrset *set = NULL;
-	bool local, allows;
-
-	if (line->allow_nets.text == NULL)
-		return true;
-	allows = build_nets(line, &set, &local) == NULL &&
-	    (client->family == AF_UNIX ? local : addrset_allows(set, client));
-	addrset_free(&set);
-	return allows;
+	return grant_allows_client(line->allow_nets.text, line->allow_nets.len, client);
 }
 
 bool
 passwdline_allows_protocol(const struct passwdline *line, enum protocol protocol)
 {
-	struct passwdline_slice rest = line->protocols;
-	char item[ITEM_MAX];
-
-	while (take_item(&rest, item))
-		if (protocol_by_name(item) == protocol)
-			return true;
-	return line->protocols.text == NULL;
+	return grant_allows_protocol(line->protocols.text, line->protocols.len, protocol);
 }

@@ -6,7 +6,7 @@
  * that say nothing to a gateway are skipped, those that would let in fewer people, or
  * reach a backend in a safer way, than we can see to are refused. In a value "%%" is a
  * percent sign; variables there are none. A struct passwdline points into its line.
- * Built on: addr, addrset, conf.h (enum proxy_ssl), mem, num, protocols, secret.
+ * Built on: grant, mem, secret.
  */
 #ifndef POSTERN_WORKER_HELPER_PASSWDLINE_H
 #define POSTERN_WORKER_HELPER_PASSWDLINE_H
@@ -53,11 +53,7 @@ char *passwdline_backend_pass(const struct passwdline *line);
  */
 const char *passwdline_backend(const struct passwdline *line, char **host, unsigned *port, bool *is_unix);
 
-/*
- * Does it say what TLS the backend gets? Dovecot's words are taken: ssl=yes, starttls=yes,
- * any-cert in either; ssl=no and ssl=starttls are ours. No certificate is believed for
- * being called any-cert: whether they are looked at is the server's business.
- */
+/* Does it say what TLS the backend gets? Dovecot's words are taken: ssl=yes, starttls=yes, any-cert in either. */
 bool passwdline_ssl(const struct passwdline *line, enum proxy_ssl *ssl);
 
 /* May this user come from there (allow_nets), and by this protocol (protocols)? */
