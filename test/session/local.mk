@@ -31,3 +31,5 @@ EXTRA_DIST += test/session/test_smtp.py test/session/test_smtp_gate.py test/sess
 EXTRA_DIST += test/session/test_auth_servers.py test/session/test_auth_introspection.py
 EXTRA_DIST += test/session/test_real.py
 EXTRA_DIST += test/session/test_tls_words.py test/session/test_tls_agree.py test/session/test_tls_sessions.py test/session/test_tls_starttls.py test/session/test_tls_reload.py test/session/test_tls_checks.py test/session/test_tls_strangers.py
+
+EXTRA_DIST += test/session/test_oauth.py test/session/test_sasl.py
