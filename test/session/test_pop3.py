@@ -40,7 +40,8 @@ SAID_AND_HEARD = [
     ("commands", b"NOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\n", b"+OK\r\n+OK\r\n+OK\r\n"),
     ("commands", 4 * b"AUTH PLAIN\r\n*\r\n", 3 * b"+ \r\n-ERR authentication cancelled\r\n"),
     ("small", b"USER joe\r\nPASS " + SECRET + 200 * b"x" + b"\r\nQUIT\r\n", b"+OK\r\n" + INVALID),
-    ("small", b"AUTH PLAIN\r\n" + 300 * b"A" + b"\r\nQUIT\r\n", b"+ \r\n" + INVALID),
+    ("small", b"AUTH PLAIN\r\n" + 300 * b"A" + b"\r\nQUIT\r\n",
+     b"+ \r\n-ERR authentication exchange line is too long\r\n"),
     ("", b"USER " + 2000 * b"u" + b"\r\nNOOP\r\n", INVALID + b"+OK\r\n"),
     ("", 10000 * b"x", INVALID),
     # what ends a line, and what does not

@@ -90,7 +90,7 @@ def test_smtp_clients_leave_in_the_midst_of_every_login(env):
 
 
 def test_the_shortest_answers_are_judged_like_others(env):
-    """None is a crash, and only whole logins are asked about: EXTERNAL may say nothing, LOGIN's password may be empty."""
+    """Only whole logins are asked about: EXTERNAL may say nothing, and LOGIN's password may be empty."""
     house = House(env)
     asked = 0
     for name in PORTS:

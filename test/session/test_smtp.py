@@ -95,6 +95,7 @@ CASES = [
     ("short", b"NOOP " + b"x" * 193 + b"\r\nNOOP\r\n", OK * 2),
     ("short", b"NOOP " + b"x" * 194 + b"\r\nNOOP\r\n", INVALID),
     ("short", b"x" * 100000, INVALID),
+    ("short", b"AUTH PLAIN " + b"A" * 300 + b"\r\nNOOP\r\n", b"500 5.5.6 Authentication exchange line is too long\r\n"),
     ("none", b"RCPT TO:<a@b>\r\nMAIL FROM:<a@b>\r\nMAIL FROM:<a@b>\r\nRSET\r\nRCPT TO:<a@b>\r\n",
      SEQUENCE + OK + SEQUENCE + OK + SEQUENCE),
     ("none", b"MAIL\r\nMAIL FROM:<a\x01@b>\r\nMAIL FROM:<a@b>\r\nRCPT\r\nRCPT TO:<a\x7f>\r\nRCPT TO:<a\0>\r\n",
