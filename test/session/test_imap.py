@@ -26,7 +26,8 @@ SAID_AND_HEARD = [
     ("", b"a CAPABILITY\r\n", b"* CAPABILITY IMAP4 IMAP4rev1 UIDPLUS AUTH=PLAIN SASL-IR\r\na OK completed\r\n"),
     ("all", b"a capability\n", b"* CAPABILITY IMAP4rev1 IDLE AUTH=PLAIN AUTH=LOGIN AUTH=CRAM-MD5 SASL-IR\r\n"
      b"a OK completed\r\n"),
-    ("cram", b"a CAPABILITY\r\n", b"* CAPABILITY IMAP4 IMAP4rev1 UIDPLUS AUTH=CRAM-MD5 SASL-IR\r\na OK completed\r\n"),
+    ("cram", b"a CAPABILITY\r\n", b"* CAPABILITY IMAP4 IMAP4rev1 UIDPLUS AUTH=CRAM-MD5 SASL-IR LOGINDISABLED\r\n"
+     b"a OK completed\r\n"),
     # every character that RFC 9051 gives to tags, and no other
     ("", b"!#$&',-./0189:;<=>?@AZ[]^_`az|}~ NOOP\r\na NOOP\r\n",
      b"!#$&',-./0189:;<=>?@AZ[]^_`az|}~ OK completed\r\na OK completed\r\n"),

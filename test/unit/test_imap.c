@@ -22,6 +22,12 @@ static const struct {
 	{ METHOD_EXTERNAL | METHOD_CRAM_MD5 | METHOD_LOGIN | METHOD_PLAIN, "a capability\n",
 	    "* CAPABILITY IMAP4rev1 IDLE LITERAL+ AUTH=PLAIN AUTH=LOGIN AUTH=CRAM-MD5 SASL-IR\r\n"
 	    "a OK completed\r\n" },
+	{ METHOD_CRAM_MD5, "a CAPABILITY\r\n",
+	    "* CAPABILITY IMAP4rev1 IDLE LITERAL+ AUTH=CRAM-MD5 SASL-IR LOGINDISABLED\r\na OK completed\r\n" },
+	{ METHOD_OAUTHBEARER, "a CAPABILITY\r\n",
+	    "* CAPABILITY IMAP4rev1 IDLE LITERAL+ AUTH=OAUTHBEARER SASL-IR LOGINDISABLED\r\na OK completed\r\n" },
+	{ METHOD_LOGIN, "a CAPABILITY\r\n",
+	    "* CAPABILITY IMAP4rev1 IDLE LITERAL+ AUTH=LOGIN SASL-IR\r\na OK completed\r\n" },
 	{ 0, "a NOOP\r\nb:2 noop \r\nc  NOOP\r\nd LOGOUT\r\ne NOOP\r\n",
 	    "a OK completed\r\nb:2 OK completed\r\nc OK completed\r\n* BYE\r\nd OK completed\r\n{close}" },
 	{ 0,

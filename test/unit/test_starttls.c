@@ -186,8 +186,8 @@ START_TEST(after_sni_the_settings_are_those_of_the_other_server)
 	static const char *const inside[] = { "b CAPABILITY\r\nc LOGIN u p\r\nd AUTHENTICATE CRAM-MD5\r\n",
 		"CAPA\r\nUSER u\r\nAUTH CRAM-MD5\r\n", "EHLO c\r\nAUTH PLAIN AHUAcA==\r\nAUTH CRAM-MD5\r\n" };
 	static const char *const expected[] = {
-		IMAP_HELLO "a OK completed\r\n{starttls}* CAPABILITY OTHER AUTH=EXTERNAL SASL-IR\r\nb OK completed\r\n"
-		    "c " IMAP_BAD "d " IMAP_BAD,
+		IMAP_HELLO "a OK completed\r\n{starttls}* CAPABILITY OTHER AUTH=EXTERNAL SASL-IR LOGINDISABLED\r\n"
+		    "b OK completed\r\nc " IMAP_BAD "d " IMAP_BAD,
 		POP3_HELLO "+OK\r\n{starttls}+OK Capability list follows\r\nOTHER\r\n" CODES "SASL EXTERNAL\r\n.\r\n"
 		    POP3_BAD POP3_BAD,
 		SMTP_HELLO SMTP_TLS_READY "{starttls}250-other.example\r\n250-OTHER\r\n250 AUTH EXTERNAL\r\n"

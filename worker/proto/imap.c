@@ -130,6 +130,13 @@ is_ours(const char *word)
 	return false;
 }
 
+/* No password is taken, now or ever: RFC 9051 section 6.2.3. */
+static bool
+refuses_login(const struct imap *i)
+{
+	return client_must_secure(&i->client) || (settings(i)->methods & METHODS_PASSWORD) == 0;
+}
+
 static enum proto_verdict
 run_capability(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out)
 {
@@ -140,7 +147,7 @@ run_capability(struct imap *i, const struct imap_text args[ARGUMENTS], struct bu
 		if (!is_ours(*word))
 			failed |= buf_printf(out, " %s", *word);
 	failed |= sasl_list(out, client_offers(&i->client), " AUTH=", "") | buf_printf(out, " SASL-IR%s%s\r\n",
-	    client_may_secure(&i->client) ? " STARTTLS" : "", client_must_secure(&i->client) ? " LOGINDISABLED" : "");
+	    client_may_secure(&i->client) ? " STARTTLS" : "", refuses_login(i) ? " LOGINDISABLED" : "");
 	if (failed == 0)
 		return complete(i, out);
 	note_set(i->client.note, "\"imap_capabilities\" do not fit into an answer");
@@ -210,7 +217,7 @@ run_login(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *ou
 {
 	struct credentials *c = &i->client.credentials;
 
-	if ((settings(i)->methods & (METHOD_PLAIN | METHOD_LOGIN)) == 0)
+	if (refuses_login(i))
 		return invalid(i, out);
 	credentials_reset(c);
 	if (keep(&c->user, &args[0], PROTO_USER_MAX, false) && keep(&c->pass, &args[1], PROTO_PASS_MAX, true)) {
