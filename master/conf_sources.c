@@ -77,7 +77,6 @@ add_web(struct making *m, const struct conf_web *as, struct conf_name *name, con
 	web->uri = url->uri;
 	web->label = as == &conf_web_alone ? url->label :
 	    arena_printf(b->arena, "%s%s%s", m->source->https ? "https://" : "", name->text, url->uri);
-	conf_build_resolve(b, web->name);
 	arena_append(b->arena, &m->source->servers, web);
 	add(m, "server", arena_printf(b->arena, "%s %u %s %s %d %u %u %" PRIu64, name->text, web->name->port, web->host,
 	    web->uri, web->backup, web->weight, web->max_fails, web->fail_timeout));
@@ -313,6 +312,8 @@ share(struct making *m)
 			return conf->sources[i];
 	if (kinds[m->source->kind].judge != NULL && kinds[m->source->kind].judge(m) == -1)
 		return NULL;
+	for (struct conf_web **web = m->source->servers; web != NULL && *web != NULL; web++)
+		conf_build_resolve(m->b, (*web)->name);
 	m->source->index = (unsigned)conf->source_count++;
 	arena_append(m->b->arena, &conf->sources, m->source);
 	return m->source;

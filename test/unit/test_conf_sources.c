@@ -237,6 +237,17 @@ START_TEST(urls_and_upstreams_become_servers)
 }
 END_TEST
 
+START_TEST(the_names_of_a_shared_source_are_resolved_once)
+{
+	struct conf *conf = confbox_mail(&box, "auth_http localhost two.test; server { listen 127.0.0.1:143; }\n"
+	    "server { listen 127.0.0.1:110; } server { listen 127.0.0.1:25; }");
+
+	ck_assert_uint_eq(conf->name_count, 2);
+	ck_assert_ptr_eq(conf->names[1], conf->sources[0]->servers[1]->name);
+	conf_free(&conf);
+}
+END_TEST
+
 START_TEST(an_upstream_that_nobody_uses_is_not_resolved)
 {
 	struct conf *conf = load("upstream a { server nowhere.test; } auth_http two.test;", "");
@@ -402,6 +413,7 @@ conf_sources_suite(void)
 	tcase_add_test(tcase, a_servers_lines_replace_the_outer_ones_and_off_is_no_line);
 	LOOP(servers_share_a_source_of_the_same_settings, pairs);
 	LOOP(urls_and_upstreams_become_servers, webs);
+	tcase_add_test(tcase, the_names_of_a_shared_source_are_resolved_once);
 	tcase_add_test(tcase, an_upstream_that_nobody_uses_is_not_resolved);
 	tcase_add_test(tcase, secrets_are_the_first_lines_of_their_files);
 	tcase_add_test(tcase, a_secret_for_many_servers_is_read_and_warned_of_once);
