@@ -68,9 +68,9 @@ class Key:
 
 
 class Issuer:
-    """https://id.example.org, whose tokens are for "mail"."""
+    """https://login.example.com, whose tokens are for "mail"."""
 
-    URL = "https://id.example.org"
+    URL = "https://login.example.com"
 
     def __init__(self, env, algs=("EdDSA",)):
         self.env, self.path = env, pathlib.Path(env.path("keys.json"))
