@@ -154,9 +154,13 @@ def test_a_token_that_is_not_as_it_should_be_lets_nobody_in(env):
 def test_what_another_issuer_signed_is_unknown_here(env):
     place = Place(env)
     stranger = Key(env, "stranger", "EdDSA")
-    for token in (place.issuer.token(iss="https://evil.example.org"), place.issuer.token(iss=None),
-                  stranger.token(place.issuer.claims()), "mF_9.B5f-4.1JqM", "opaque"):
+    for token, reason in (
+            (place.issuer.token(iss="https://evil.example.org"), "the token is of another issuer"),
+            (stranger.token(place.issuer.claims()), "the token's key is not known"),
+            ("mF_9.B5f-4.1JqM", "the token is no JWT"), ("opaque", "the token is no JWT")):
+        before = len(place.postern.log())
         assert not place.lets_in(token)
+        eventually(lambda: reason in place.postern.log()[before:], f"{reason!r} in the log")
     assert all(backend.accepted == 0 for backend in place.backends)
 
 
@@ -236,3 +240,10 @@ def test_keys_that_cannot_be_used_are_spoken_of(env):
     place.postern.wait_log(r"\[warn\].*key 2 in .*a shared secret is no public key")
     assert "key 3" not in place.postern.log()
     assert place.lets_in(issuer.token())
+
+
+def test_a_token_longer_than_the_limit_is_refused(env):
+    place = Place(env, mail=JUDGE + "imap_client_buffer 64k;")
+    assert place.lets_in(place.issuer.token(more="x" * 8000))
+    assert not place.lets_in(place.issuer.token(more="x" * 16000))
+    assert place.lets_in(place.issuer.token())
