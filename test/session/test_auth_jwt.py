@@ -31,8 +31,8 @@ class Place:
 
     def __init__(self, env, issuer=None, mail=JUDGE, algs=("EdDSA",), sources=None, **options):
         self.env, self.heard, self.issuer = env, [], issuer or Issuer(env, algs)
-        self.backends = [env.keep(Listener((env.ip(2), 143), self.imap)), env.keep(Listener((env.ip(2), 110), self.pop3)),
-                         env.keep(Listener((env.ip(2), 25), self.smtp))]
+        self.backends = [env.keep(Listener((env.ip(2), port), serve))
+                         for port, serve in ((143, self.imap), (110, self.pop3), (25, self.smtp))]
         self.sources = sources or f"auth_jwt {self.issuer.path};"
         self.mail = mail
         self.postern = env.postern(self.text(), **options)
@@ -117,9 +117,10 @@ def refusals(issuer, stranger):
     good = issuer.token()
     head, claims, signature = good.split(".")
     none = b64url(json.dumps({"alg": "none", "typ": "JWT"}).encode())
+    eve = b64url(json.dumps(issuer.claims("eve@example.org")).encode())
     return [
         (good[:-4] + ("AAAA" if good[-4:] != "AAAA" else "BBBB"), "the token's signature is wrong"),
-        (f"{head}.{b64url(json.dumps(issuer.claims('eve@example.org')).encode())}.{signature}", "the token's signature is wrong"),
+        (f"{head}.{eve}.{signature}", "the token's signature is wrong"),
         (f"{none}.{claims}.", "the token's algorithm is not taken"),
         (f"{none}.{claims}.{signature}", "the token's algorithm is not taken"),
         (f"{head}.{claims}.", "the token's signature is wrong"),
@@ -234,7 +235,8 @@ def test_a_bad_file_at_the_start_is_refused(env):
 
 def test_keys_that_cannot_be_used_are_spoken_of(env):
     issuer = Issuer(env)
-    issuer.replace(json.dumps({"keys": [issuer.key.public(d="AAAA"), {"kty": "oct", "k": "AAAA"}, issuer.key.public(use="enc")]}))
+    keys = [issuer.key.public(d="AAAA"), {"kty": "oct", "k": "AAAA"}, issuer.key.public(use="enc")]
+    issuer.replace(json.dumps({"keys": keys}))
     place = Place(env, issuer)
     place.postern.wait_log(r"\[warn\].*key 1 in .*private half")
     place.postern.wait_log(r"\[warn\].*key 2 in .*a shared secret is no public key")

@@ -50,7 +50,8 @@ class Guided:
         self.issuer = Issuer(env)
         text = guide.block(GUIDE, CONF, number)
         inside = re.fullmatch(r"mail \{\n(.*)\}\n", text, re.S).group(1)
-        places = {"/etc/postern/mail.crt": pair[0], "/etc/postern/mail.key": pair[1], "listen     993 ssl": f"listen {env.ip()}:993 ssl"}
+        places = {"/etc/postern/mail.crt": pair[0], "/etc/postern/mail.key": pair[1],
+                  "listen     993 ssl": f"listen {env.ip()}:993 ssl"}
         if "192.0.2.10" in text:
             places["192.0.2.10"] = env.ip(2)
         if "/etc/postern/keys.json" in text:
@@ -74,7 +75,8 @@ class Guided:
         return answer
 
     def lets_in(self, token, user=JOE, mechanism=xoauth2):
-        return self.login(b"AUTHENTICATE %s %s" % (mechanism.__name__.upper().encode(), mechanism(user, token))).startswith(b"a OK")
+        name = mechanism.__name__.upper().encode()
+        return self.login(b"AUTHENTICATE %s %s" % (name, mechanism(user, token))).startswith(b"a OK")
 
 
 def dovecot(env, more):
