@@ -8,7 +8,7 @@ import threading
 import time
 
 from harness import Vitals, Wire, eventually, netns
-from peers import AuthHttp, Listener, accept, smtp_backend
+from peers import AuthHttp, Listener, accept, imap_backend, smtp_backend
 from stage import SECRET, Stage, b64, wait_requests
 
 INTERNAL = b"451 4.3.2 Internal server error"
@@ -709,3 +709,82 @@ def test_many_ask_at_once_and_each_gets_its_own_answer(env):
         client.send(b"AUTH PLAIN " + b64(b"", b"u%d" % number, b"x") + b"\r\n")
     for number, client in enumerate(clients):
         client.expect(b"535 5.7.0 not u%d" % number if number % 2 else b"235 2.0.0 OK")
+
+
+# -- what is not nginx's
+
+OAUTH = {"imap": b"a AUTHENTICATE OAUTHBEARER %s\r\n",
+         "pop3": b"AUTH OAUTHBEARER %s\r\n", "smtp": b"AUTH OAUTHBEARER %s\r\n"}
+TOKEN = SECRET.decode() + "~+/="
+
+
+def oauth(stage, user):
+    client = stage.client()
+    message = (b"n,a=%s," % user if user else b"n,,") + b"\1auth=Bearer " + TOKEN.encode() + b"\1\1"
+    client.send(OAUTH[stage.protocol] % b64(message))
+    return client
+
+
+def check_oauth(env, protocol, refused, accepted, **options):
+    """A token is told of and its challenge passed on; who leaves the name to the token is whom the server names."""
+    answers = [{"Auth-Status": "no", "Auth-Wait": "1", "Auth-Error-SASL": "eyJzIjoxfQ=="}, fields(Auth_User="joe")(env)]
+    stage = Stage(env, protocol, answer=lambda request: answers[len(stage.auth.requests) - 1],
+                  mail=f"xclient off; {protocol}_auth plain xoauth2 oauthbearer;", **options)
+    client = oauth(stage, b"jim")
+    client.expect({"smtp": b"334 eyJzIjoxfQ=="}.get(protocol, b"+ eyJzIjoxfQ=="))
+    client.send(b"AQ==\r\n")
+    client.expect(re.compile(refused))
+    client.close()
+    client = oauth(stage, b"")
+    client.expect(re.compile(accepted))
+    told = [(r["Auth-Method"], r["Auth-User"], r["Auth-Pass"]) for r in stage.auth.requests]
+    assert told == [("oauthbearer", "jim", TOKEN), ("oauthbearer", "", TOKEN)]
+    stage.postern.wait_log('client logged in, .*login: "joe"')
+
+
+def test_a_token_is_told_of_in_imap(env):
+    check_oauth(env, "imap", rb"a NO .*no", rb"a OK .*", backend=lambda wire: imap_backend(
+        wire, capability="IMAP4rev1 SASL-IR AUTH=OAUTHBEARER"))
+
+
+def test_a_token_is_told_of_in_pop3(env):
+    check_oauth(env, "pop3", rb"-ERR .*no", rb"\+OK .*")
+
+
+def test_a_token_is_told_of_in_smtp(env):
+    check_oauth(env, "smtp", rb"535 5.7.0 no", rb"235 .*")
+
+
+def test_a_challenge_that_is_none_is_replaced(env):
+    answers = ["{}", "eyJ9 x", "A" * 2052, ""]
+    stage = Stage(env, "imap", mail="imap_auth oauthbearer;", answer=lambda request: {
+        "Auth-Status": "no", "Auth-Error-SASL": answers[len(stage.auth.requests) - 1]})
+    for answer in answers:
+        client = oauth(stage, b"joe")
+        line = client.line()
+        assert re.fullmatch(rb"\+ [A-Za-z0-9+/]+=*\r\n", line) and answer.encode() != line[2:-2], line
+        client.send(b"AQ==\r\n")
+        client.expect(re.compile(rb"a NO .*no"))
+        client.close()
+    stage.postern.wait_log(r"\[error\].* sent invalid header in response: Auth-Error-SASL", len(answers))
+
+
+def test_an_unknown_user_is_the_next_sources(env):
+    """Only if the refusal says so: any other ends it, and so does a failure."""
+    users = env.write("users", "ann:{PLAIN}%s\n" % SECRET.decode())
+    answers = {"unknown": {"Auth-Status": "who?", "Auth-Unknown-User": "on"}, "wrong": {"Auth-Status": "no"},
+               "off": {"Auth-Status": "no", "Auth-Unknown-User": "off"},
+               "odd": {"Auth-Status": "no", "Auth-Unknown-User": "yes"},
+               "down": b"HTTP/1.1 500 x\r\nAuth-Status: no\r\nAuth-Unknown-User: on\r\nContent-Length: 0\r\n\r\n"}
+    current = []
+    stage = Stage(env, "smtp", mail=f"xclient off; auth_file {users}; proxy_pass {env.ip(2)}:2000;",
+                  answer=lambda request: answers[current[0]])
+    cases = [("unknown", b"ann", b"235 2.0.0 OK"), ("wrong", b"ann", b"535 5.7.0 no"), ("off", b"ann", b"535 5.7.0 no"),
+             ("odd", b"ann", b"535 5.7.0 no"), ("down", b"ann", INTERNAL)]
+    for answer, user, said in cases:
+        current[:] = [answer]
+        client = stage.client()
+        client.send(b"AUTH PLAIN " + b64(b"", user, SECRET) + b"\r\n")
+        client.expect(said)
+        client.close()
+    assert stage.backend.accepted == 1
