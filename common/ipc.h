@@ -24,7 +24,7 @@ enum ipc_kind {
  * What a helper is told before IPC_START, one IPC_SETTING each; `index` is one of these. A
  * text travels in a memfd beside the message. The helper has its channel at descriptor
  * IPC_HELPER_CHANNEL and the read end of its source's mailbox at IPC_HELPER_MAILBOX, and
- * runs as the workers' user from its first instruction.
+ * runs as its source's account, or the workers', from its first instruction.
  */
 enum ipc_setting {
 	IPC_SET_LABEL,          /* text: the source's label, for log lines and the process title */
