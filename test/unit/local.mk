@@ -59,7 +59,7 @@ test_unit_master_SOURCES += test/unit/capture.h test/unit/capture.c \
 	test/unit/test_logfile.c test/unit/test_listener.c test/unit/test_spawn.c test/unit/test_zones.c
 test_unit_master_SOURCES += test/unit/confbox.h test/unit/confbox.c test/unit/test_conf_translate.c \
 	test/unit/test_conf_complaints.c test/unit/test_conf_load.c test/unit/test_conf_check.c \
-	test/unit/test_conf_dump.c test/unit/test_conf_tls.c test/unit/test_conf_sources.c
+	test/unit/test_conf_dump.c test/unit/test_conf_tls.c test/unit/test_conf_sources.c test/unit/test_conf_chain.c
 test_unit_master_SOURCES += test/unit/certbox.h test/unit/certbox.c test/unit/tlsscene.h test/unit/tlsscene.c \
 	test/unit/test_tls_build.c
 test_unit_master_LDADD = libmaster.a libcommon.a $(CHECK_LIBS) $(CONFUSE_LIBS) $(OPENSSL_LIBS)

@@ -95,6 +95,7 @@
 	SUITE(conf_complaints) \
 	SUITE(conf_load) \
 	SUITE(conf_check) \
+	SUITE(conf_chain) \
 	SUITE(conf_dump) \
 	SUITE(conf_sources) \
 	SUITE(conf_tls) \
