@@ -375,19 +375,19 @@ START_TEST(a_long_answer_is_not_kept_and_leaves_the_old_one)
 {
 	static char name[AUTHCACHE_TEXT + 1];
 	const struct auth_answer answer = { .outcome = AUTH_ACCEPTED, .epoch = 7, .user = name };
-	size_t len;
+	size_t len = AUTHCACHE_TEXT + 1;
+	bool kept = false;
 
 	put(AUTH_ACCEPTED);
 	memset(name, 'x', AUTHCACHE_TEXT);
-	for (len = AUTHCACHE_TEXT; len > 0; len--) {
+	while (!kept && --len > 0) {
 		struct auth_answer out;
 
 		name[len] = '\0';
 		auth_cache_put(cache, &question, &source, NOW, &answer);
 		ck_assert(auth_cache_get(cache, &question, &source, NOW, &out));
-		if (strlen(out.user) == len)
-			break;
-		ck_assert_str_eq(out.user, "joe@example.org");
+		kept = strlen(out.user) == len;
+		ck_assert(kept || strcmp(out.user, "joe@example.org") == 0);
 		auth_answer_reset(&out);
 	}
 	ck_assert_uint_gt(len, AUTHCACHE_TEXT - 64);
