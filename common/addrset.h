@@ -5,7 +5,8 @@
  * the order they were added and the first match decides; when none matches,
  * the peer may, so NULL, the empty set, admits everyone. The master builds a
  * set while it reads the configuration and nobody changes it after fork():
- * all workers share it without locks. Built on: addr, mem, num.
+ * all workers share it without locks. Asking costs a walk down a tree, however
+ * many rules there are. Built on: addr, mem, num.
  */
 #ifndef POSTERN_COMMON_ADDRSET_H
 #define POSTERN_COMMON_ADDRSET_H

@@ -1,5 +1,7 @@
 #include "common/addrset.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/addr.h"
@@ -120,6 +122,63 @@ START_TEST(a_rule_that_is_none_leaves_the_set_alone)
 }
 END_TEST
 
+/* What the tree says is what a list would say, whatever the rules and their order. */
+#define RULES 300
+
+static struct {
+	struct addr net;
+	unsigned bits;
+	bool allow, all;
+} list[RULES];
+
+static bool
+list_allows(const struct addr *peer)
+{
+	for (size_t i = 0; i < RULES; i++) {
+		bool covered = list[i].all || list[i].net.family == peer->family;
+
+		for (unsigned at = 0; covered && !list[i].all && at < list[i].bits; at++)
+			covered = ((list[i].net.ip[at / 8] ^ peer->ip[at / 8]) >> (7 - at % 8) & 1) == 0;
+		if (covered)
+			return list[i].allow;
+	}
+	return true;
+}
+
+/* Few values a byte, so that networks lie within each other. */
+static struct addr
+random_addr(unsigned *seed)
+{
+	struct addr a = { .family = rand_r(seed) % 2 == 0 ? AF_INET : AF_INET6 };
+
+	for (size_t i = 0; i < (a.family == AF_INET ? 4 : 16); i++)
+		a.ip[i] = (unsigned char)(rand_r(seed) % 3 == 0 ? rand_r(seed) % 4 : 128);
+	return a;
+}
+
+START_TEST(a_tree_says_what_a_list_would)
+{
+	struct addrset *set = NULL;
+	unsigned seed = (unsigned)_i;
+	char text[ADDR_TEXT], rule[ADDR_TEXT + 8];
+
+	for (size_t i = 0; i < RULES; i++) {
+		list[i].net = random_addr(&seed);
+		list[i].bits = (unsigned)rand_r(&seed) % (addr_width(&list[i].net) + 1);
+		list[i].allow = rand_r(&seed) % 2 == 0;
+		list[i].all = i == RULES - 20;
+		snprintf(rule, sizeof(rule), "%s/%u", addr_format(text, &list[i].net), list[i].bits);
+		ck_assert_ptr_null(addrset_add(&set, list[i].allow, list[i].all ? "all" : rule));
+	}
+	for (int i = 0; i < 2000; i++) {
+		struct addr peer = random_addr(&seed);
+
+		ck_assert_msg(addrset_allows(set, &peer) == list_allows(&peer), "seed %d: %s", _i, addr_format(text, &peer));
+	}
+	addrset_free(&set);
+}
+END_TEST
+
 Suite *
 addrset_suite(void)
 {
@@ -130,6 +189,7 @@ addrset_suite(void)
 	tcase_add_test(tcase, the_first_match_decides);
 	tcase_add_test(tcase, whom_no_rule_names_may_come_in);
 	tcase_add_loop_test(tcase, a_rule_that_is_none_leaves_the_set_alone, 0, UNIT_COUNT(bad));
+	tcase_add_loop_test(tcase, a_tree_says_what_a_list_would, 0, 40);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
