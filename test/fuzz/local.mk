@@ -63,6 +63,10 @@ FUZZ_TARGETS += test/fuzz/fuzz_sasl_client
 test_fuzz_fuzz_sasl_client_SOURCES = test/fuzz/fuzz_sasl_client.c $(FUZZ_DIALOGUE) $(FUZZ_MAIN)
 test_fuzz_fuzz_sasl_client_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
 
+FUZZ_TARGETS += test/fuzz/fuzz_proxyhdr
+test_fuzz_fuzz_proxyhdr_SOURCES = test/fuzz/fuzz_proxyhdr.c $(FUZZ_MAIN)
+test_fuzz_fuzz_proxyhdr_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
+
 FUZZ_TARGETS += test/fuzz/fuzz_pop3
 test_fuzz_fuzz_pop3_SOURCES = test/fuzz/fuzz_pop3.c $(FUZZ_DIALOGUE) $(FUZZ_MAIN)
 test_fuzz_fuzz_pop3_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)

@@ -42,7 +42,7 @@ test_unit_pam_LDADD = libhelper.a libcommon.a $(CHECK_LIBS)
 
 test_unit_proto_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_PROTO
 test_unit_proto_SOURCES = $(UNIT_MAIN) test/unit/dialogue.h test/unit/dialogue.c \
-	test/unit/test_proto.c test/unit/test_line.c test/unit/test_quote.c \
+	test/unit/test_proto.c test/unit/test_line.c test/unit/test_quote.c test/unit/test_proxyhdr.c \
 	test/unit/test_bearer.c test/unit/test_sasl.c test/unit/test_sasl_client.c \
 	test/unit/test_imap_parse.c test/unit/test_imap.c test/unit/test_imap_login.c \
 	test/unit/test_pop3.c

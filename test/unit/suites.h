@@ -61,6 +61,7 @@
 	SUITE(bearer) \
 	SUITE(sasl) \
 	SUITE(sasl_client) \
+	SUITE(proxyhdr) \
 	SUITE(imap_parse) \
 	SUITE(imap) \
 	SUITE(imap_login) \

@@ -4,6 +4,7 @@ libproto_a_SOURCES = \
 	worker/proto/proto.h worker/proto/proto.c worker/proto/proto_table.c \
 	worker/proto/line.h worker/proto/line.c \
 	worker/proto/quote.h worker/proto/quote.c \
+	worker/proto/proxyhdr.h worker/proto/proxyhdr.c \
 	worker/proto/bearer.h worker/proto/bearer.c worker/proto/sasl.h worker/proto/sasl.c \
 	worker/proto/sasl_client.h worker/proto/sasl_client.c \
 	worker/proto/imap_parse.h worker/proto/imap_parse.c \
