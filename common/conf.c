@@ -70,7 +70,8 @@ conf_free(struct conf **confp)
 	if (conf == NULL)
 		return;
 	*confp = NULL;
-	addrset_free(&conf->debug_connections);
+	for (size_t i = 0; i < conf->addrset_count; i++)
+		addrset_free(&conf->addrsets[i]);
 	arena = conf->arena;    /* `conf` is in it */
 	arena_free(&arena);
 }

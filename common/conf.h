@@ -121,6 +121,15 @@ struct conf_file {
 	bool fallback;          /* compiled in, nobody named it: if it cannot be opened, stderr will do */
 };
 
+/* Of a list of networks: a rule of allow and deny, or one of set_real_ip_from and debug_connection. */
+struct conf_network {
+	bool allow;
+	const char *text;       /* as written */
+	struct conf_name *name; /* whose addresses it stands for; NULL: the text is a network */
+};
+
+enum deny_action { DENY_REFUSE, DENY_DROP };    /* tell the client, or just close */
+
 /* One address that a server listens on. */
 struct conf_listen {
 	struct endpoint at;
@@ -134,6 +143,7 @@ struct conf_listen {
 	 * same port, and the accepting worker asks getsockname(2) which it was.
 	 */
 	bool ssl;
+	bool proxy_protocol;            /* a PROXY header comes first */
 	bool given;                     /* its line says something of the socket */
 	struct server **servers;        /* NULL-ended: all that share this listen, told apart by SNI; servers[0] is `server` */
 	struct conf_listen *wildcard;   /* NULL: it has its own socket */
@@ -245,6 +255,11 @@ struct server {
 	const struct log *log;
 	uint64_t timeout;
 	unsigned max_errors, max_commands;
+	/* who may come in, and whom we believe about that */
+	struct conf_network **access;   /* allow and deny in their order; NULL-ended, or NULL */
+	struct conf_network **real_ip_from;
+	enum deny_action deny_action;
+	const struct addrset *clients, *trusted_proxies;        /* made of these; borrowed from conf->addrsets; NULL: everybody, nobody */
 	/* who is it */
 	struct conf_auth **auth;        /* NULL-ended: the sources in the order in which they are asked; at least one */
 	struct conf_cache *auth_cache;  /* NULL: none */
@@ -312,7 +327,10 @@ struct conf {
 	unsigned worker_connections;
 	bool multi_accept;
 	unsigned epoll_events;
-	struct addrset *debug_connections;              /* owned, the one thing outside the arena */
+	struct conf_network **debug_networks;           /* debug_connection; NULL-ended, or NULL */
+	const struct addrset *debug_connections;        /* made of them; NULL: none */
+	struct addrset **addrsets;      /* the sets and what they were made of: they alone live outside the arena */
+	size_t addrset_count;
 	/* lists, NULL-ended arrays of pointers; counts beside them */
 	struct server **servers;
 	size_t server_count;

@@ -18,15 +18,9 @@
 struct draft_listen {
 	struct conf_name *name;
 	unsigned last_port;
-	bool ssl, own_socket;
+	bool ssl, proxy_protocol, own_socket;
 	struct sock_options options;
 	struct server *server;
-};
-
-/* One `debug_connection`: a network as text, or a name that stands for addresses. */
-struct draft_debug {
-	const char *network;
-	struct conf_name *name;
 };
 
 /* A syslog server whose address the target still waits for. */
@@ -110,7 +104,6 @@ struct conf_draft {
 	struct conf_place user, affinity;       /* line 0: not given */
 	/* NULL-ended, in the order of the text */
 	struct draft_listen **listens;
-	struct draft_debug **debugs;
 	struct draft_syslog **syslogs;
 	struct draft_zone **zones;
 	struct draft_upstream **upstreams;

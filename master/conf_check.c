@@ -10,6 +10,7 @@
 #include "common/must.h"
 #include "master/conf_build.h"
 #include "master/conf_listens.h"
+#include "master/conf_networks.h"
 #include "master/conf_say.h"
 #include "master/conf_secret.h"
 
@@ -64,24 +65,6 @@ place_syslogs(struct conf_draft *draft)
 {
 	for (struct draft_syslog **s = draft->syslogs; s != NULL && *s != NULL; s++)
 		(*s)->target->server = (*s)->name->found[0];
-}
-
-/* A set admits whom no rule names; here the others are to be left out. */
-static void
-build_debug_set(struct conf *conf)
-{
-	struct draft_debug **debugs = conf->draft->debugs;
-	char text[ADDR_TEXT];
-
-	for (struct draft_debug **d = debugs; d != NULL && *d != NULL; d++) {
-		if ((*d)->network != NULL)
-			MUST(addrset_add(&conf->debug_connections, true, (*d)->network) == NULL);
-		for (size_t i = 0; (*d)->name != NULL && i < (*d)->name->found_count; i++)
-			MUST(addrset_add(&conf->debug_connections, true,
-			    addr_format(text, &(*d)->name->found[i].addr)) == NULL);
-	}
-	if (debugs != NULL)
-		MUST(addrset_add(&conf->debug_connections, false, "all") == NULL);
 }
 
 /* What a helper is going to read must be there; but for public keys it should be nobody else's to read. */
@@ -143,7 +126,7 @@ conf_check(struct conf *conf, const struct conf_request *request)
 	if (conf_listens_expand(conf) == -1 || check_connections(conf) == -1)
 		return -1;
 	place_syslogs(conf->draft);
-	build_debug_set(conf);
+	conf_networks_build(conf);
 	warn_of_affinity(conf);
 	if (!conf->draft->has_mail)
 		conf_say(LOG_WARN, &nowhere, "no \"mail\" section in configuration, nothing is served");

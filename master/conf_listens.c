@@ -43,7 +43,8 @@ add(struct conf *conf, const struct draft_listen *draft, const struct endpoint *
 
 	*l = (struct conf_listen){
 		.at = *at, .options = draft->options, .server = draft->server, .place = draft->name->place, .fd = -1,
-		.own_socket = draft->own_socket || at->path != NULL, .ssl = draft->ssl, .given = draft->own_socket,
+		.own_socket = draft->own_socket || at->path != NULL, .ssl = draft->ssl,
+		.proxy_protocol = draft->proxy_protocol, .given = draft->own_socket,
 	};
 	l->at.addr.port = (uint16_t)port;
 	l->text = arena_strdup(conf->arena, endpoint_format(text, sizeof(text), &l->at));
@@ -124,6 +125,8 @@ clash(const struct conf_listen *first, const struct conf_listen *l)
 			return "";
 	if (first->ssl != l->ssl)
 		return ", with and without \"ssl\"";
+	if (first->proxy_protocol != l->proxy_protocol)
+		return ", with and without \"proxy_protocol\"";
 	if (!l->ssl && starttls != (l->server->starttls != STARTTLS_OFF))
 		return ", with and without \"starttls\"";
 	if (!l->ssl && !starttls)

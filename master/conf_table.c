@@ -100,7 +100,7 @@ const struct directive directives[] = {
 	{ "accept_mutex_delay", IN_EVENTS, 1, 1, &type_msec_ignored, .max = CONF_MAX_MSEC },
 	{ "epoll_events", IN_EVENTS, 1, 1, &type_number, OF_CONF(epoll_events), .fallback = "512",
 	    .min = 1, .max = 1 << 20 },
-	{ "debug_connection", IN_EVENTS, 1, 1, &type_debug_connection, OF_CONF(debug_connections) },
+	{ "debug_connection", IN_EVENTS, 1, 1, &type_networks, OF_CONF(debug_networks) },
 	{ "worker_aio_requests", IN_EVENTS, 1, 1, &type_skipped, NO_FIELD },
 
 	/* mail */
@@ -114,6 +114,13 @@ const struct directive directives[] = {
 	{ "max_commands", IN_BOTH, 1, 1, &type_number, OF_SERVER(max_commands), .fallback = "1000",
 	    .min = 1, .max = MAX_COUNT },
 	{ "error_log", IN_BOTH, 1, ANY_ARGS, &type_server_log, OF_SERVER(log) },
+
+	/* who may come in, and from where */
+	{ "allow", IN_BOTH, 1, 1, &type_access, OF_SERVER(access) },
+	{ "deny", IN_BOTH, 1, 1, &type_access, OF_SERVER(access) },
+	{ "deny_action", IN_BOTH, 1, 1, &type_choice, OF_SERVER(deny_action), .fallback = "refuse",
+	    .words = words_deny_action },
+	{ "set_real_ip_from", IN_BOTH, 1, 1, &type_networks, OF_SERVER(real_ip_from) },
 
 	/* TLS towards clients */
 	{ "starttls", IN_BOTH, 1, 1, &type_choice, OF_SERVER(starttls), .fallback = "off", .words = words_starttls },

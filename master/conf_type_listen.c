@@ -43,6 +43,14 @@ set_ssl(struct draft_listen *l, const char *value)
 }
 
 static bool
+set_proxy_protocol(struct draft_listen *l, const char *value)
+{
+	(void)value;
+	l->proxy_protocol = true;
+	return true;
+}
+
+static bool
 set_backlog(struct draft_listen *l, const char *value)
 {
 	unsigned backlog;
@@ -172,6 +180,7 @@ set_group(struct draft_listen *l, const char *value)
 
 static const struct parameter parameters[] = {
 	{ "ssl", set_ssl, false, ANYWHERE, "invalid parameter" },
+	{ "proxy_protocol", set_proxy_protocol, false, ANYWHERE, "invalid parameter" },
 	{ "bind", set_bind, true, ANYWHERE, "invalid parameter" },
 	{ "backlog=", set_backlog, true, ANYWHERE, "invalid backlog" },
 	{ "rcvbuf=", set_rcvbuf, true, ANYWHERE, "invalid rcvbuf" },
@@ -359,6 +368,8 @@ print_one(const struct conf_printer *p, const struct directive *d, const struct 
 	arena_append(arena, &words, l->text);
 	if (l->ssl)
 		arena_append(arena, &words, "ssl");
+	if (l->proxy_protocol)
+		arena_append(arena, &words, "proxy_protocol");
 	conf_print_list(p, d->name, first ? add_options(l, arena, words) : words);
 	arena_free(&arena);
 }

@@ -31,6 +31,10 @@ const struct conf_word words_proxy_ssl[] = {
 	{ "off", PROXY_SSL_OFF }, { "on", PROXY_SSL_ON }, { "starttls", PROXY_SSL_STARTTLS }, { .text = NULL }
 };
 
+const struct conf_word words_deny_action[] = {
+	{ "refuse", DENY_REFUSE }, { "drop", DENY_DROP }, { .text = NULL }
+};
+
 const struct conf_word words_verify_client[] = {
 	{ "off", SSL_VERIFY_OFF }, { "on", SSL_VERIFY_ON }, { "optional", SSL_VERIFY_OPTIONAL },
 	{ "optional_no_ca", SSL_VERIFY_OPTIONAL_NO_CA }, { .text = NULL }

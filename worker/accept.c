@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
-#include "worker/dialogue.h"
+#include "worker/arrival.h"
 #include "worker/session.h"
 #include "worker/shift.h"
 
@@ -153,7 +153,7 @@ take(struct accept *a, struct door *d)
 		return errno == EAGAIN ? 0 : 1;
 	addr_from_sockaddr(&addr, &sa);
 	if ((s = session_new(a->shift, true_listen(a, d->listen, fd), fd, &addr)) != NULL)
-		dialogue_begin(s);
+		arrival_begin(s);
 	return 1;
 }
 

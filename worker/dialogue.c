@@ -228,6 +228,10 @@ make_entry(struct session *s)
 
 	e->petitioner = &petitioner;
 	session_id(s, e->facts.session);
+	if (s->proxied != NULL) {
+		e->facts.proxy_source = &s->proxied->source;
+		e->facts.proxy_destination = &s->proxied->destination;
+	}
 	e->left_ms = used_ms < e->left_ms ? e->left_ms - used_ms : 1;
 	if (conn_is_secure(&s->client))
 		learn_tls(s);

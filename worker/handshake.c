@@ -27,6 +27,9 @@ is_welcome(struct session *s)
 {
 	const char *wrong = conn_verify_error(&s->client);
 
+	/* SNI has chosen the server: its list may be another. */
+	if (!session_admits(s))
+		return false;
 	if (session_server(s)->tls.verify == SSL_VERIFY_OFF)
 		return true;
 	if (wrong != NULL) {

@@ -9,6 +9,7 @@ noinst_LIBRARIES += libworker.a
 libworker_a_SOURCES = \
 	worker/worker.h worker/worker.c \
 	worker/accept.h worker/accept.c \
+	worker/arrival.h worker/arrival.c \
 	worker/seat.h worker/seat.c \
 	worker/shift.h \
 	worker/session.h worker/session.c \

@@ -170,6 +170,7 @@ bury(struct loop_task *task)
 	mem_free(s->to_backend);
 	mem_free(s->to_client);
 	mem_free(s->epitaph);
+	mem_free(s->proxied);
 	list_remove(&s->node);
 	shift->session_count--;
 	seats_give(&shift->seats, s->seats);
@@ -205,6 +206,19 @@ session_goodbye(struct session *s, enum goodbye why)
 		buf_reset(&line);
 	}
 	session_end(s);
+}
+
+bool
+session_admits(struct session *s)
+{
+	if (addrset_allows(session_server(s)->clients, &s->addr))
+		return true;
+	session_log(s, LOG_INFO, "access forbidden by rule");
+	if (session_server(s)->deny_action == DENY_REFUSE)
+		session_goodbye(s, GOODBYE_DENIED);
+	else
+		session_end(s);
+	return false;
 }
 
 static void

@@ -50,6 +50,11 @@ struct phase {
 	bool is_proxying;       /* the client is logged in */
 };
 
+/* What a PROXY header said. */
+struct proxied {
+	struct addr source, destination;
+};
+
 struct session {
 	struct list node;               /* in shift->sessions */
 	struct shift *shift;            /* borrowed */
@@ -62,6 +67,7 @@ struct session {
 	struct loop_task task;          /* to go on next turn; in the end, to be buried */
 	struct log_origin origin;
 	struct spill *to_backend, *to_client;   /* owned: what a full socket did not take, in RELAY */
+	struct proxied *proxied;        /* owned; NULL: no header told of a client */
 	struct tls_choice choice;       /* of the server, in the handshake */
 	void (*secured)(struct session *s);     /* what follows the handshake */
 	uint64_t progress_ms;           /* when the relay last moved a byte; before it, since when its time runs */
@@ -79,6 +85,12 @@ struct session *session_new(struct shift *shift, const struct conf_listen *liste
 
 /* Marks it dead: it hears of nothing any more, and is buried at the end of the turn. Calling it twice is harmless. */
 void session_end(struct session *s);
+
+/*
+ * May a client from there speak with this server (allow, deny)? If not, it has been told,
+ * or not, as deny_action says, and the session has ended.
+ */
+bool session_admits(struct session *s);
 
 /* Tells the client why, where that cannot be taken for something else, and ends. */
 void session_goodbye(struct session *s, enum goodbye why);

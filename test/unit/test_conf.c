@@ -11,12 +11,15 @@ START_TEST(a_configuration_goes_whole)
 {
 	struct arena *arena = arena_new();
 	struct conf *conf = arena_alloc(arena, sizeof(*conf));
+	struct addrset *set = NULL;
 
 	conf->arena = arena;
 	arena_append(arena, &conf->servers, arena_alloc(arena, sizeof(struct server)));
 	conf->servers[0]->name = arena_strdup(arena, "mail.example.com");
-	ck_assert_ptr_null(addrset_add(&conf->debug_connections, false, "192.0.2.0/24"));
-	ck_assert_ptr_null(addrset_add(&conf->debug_connections, false, "unix:"));
+	ck_assert_ptr_null(addrset_add(&set, false, "192.0.2.0/24"));
+	ck_assert_ptr_null(addrset_add(&set, false, "unix:"));
+	arena_append(arena, &conf->addrsets, set);
+	conf->addrset_count = 1;
 	conf_free(&conf);
 	ck_assert_ptr_null(conf);
 	conf_free(&conf);

@@ -219,7 +219,7 @@ static const struct {
 	{ "127.0.0.1:143 so_keepalive=::", "invalid so_keepalive value: \"::\"" },
 	{ "127.0.0.1:143 so_keepalive=0:0:0", "invalid so_keepalive value: \"0:0:0\"" },
 	{ "127.0.0.1:143 so_keepalive=", "invalid so_keepalive value: \"\"" },
-	{ "127.0.0.1:143 proxy_protocol", "invalid parameter \"proxy_protocol\"" },
+	{ "127.0.0.1:143 proxy_protocol=on", "invalid parameter \"proxy_protocol=on\"" },
 	{ "127.0.0.1:143 ssl", "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive" },
 	{ "127.0.0.1:143 ssl=on", "invalid parameter \"ssl=on\"" },
 	{ "127.0.0.1:143 backlog=", "invalid backlog \"backlog=\"" },

@@ -45,7 +45,9 @@ static const char *const texts[] = {
 	"smtp_capabilities \"SIZE 1\" '' a\\\\b; smtp_auth none; smtp_greeting_delay 5s; proxy_pass localhost; }\n"
 	"server { listen unix:/s mode=0600 owner=root group=0; protocol pop3; auth_file users; auth_helpers 7;\n"
 	"proxy_pass 127.0.0.1; pop3_auth apop cram-md5; }\n"
-	"server { listen 110 so_keepalive=off bind; auth_http unix:/a:/b; proxy_pass unix:/c; } }",
+	"server { listen 110 so_keepalive=off bind; auth_http unix:/a:/b; proxy_pass unix:/c; allow 10.0.0.0/8;\n"
+	"deny 10.0.0.1; allow unix:; deny all; deny_action drop; }\n"
+	"server { listen 127.0.0.3:110 proxy_protocol; set_real_ip_from two.test; set_real_ip_from unix:; deny ::/0; } }",
 	"ssl_object_cache_inheritable off; events{}\n"
 	"mail { auth_http https://localhost/x; starttls only; ssl_certificate 'a b'; ssl_certificate c;\n"
 	"ssl_certificate_key store:pkcs11:id; ssl_certificate_key k; ssl_password_file p; ssl_dhparam d;\n"
@@ -111,7 +113,7 @@ START_TEST(a_dump_shows_every_directive_that_has_a_value)
 		"auth_mysql_ssl_certificate", "auth_mysql_ssl_certificate_key", "auth_pam", "auth_pam_directory",
 		"auth_jwt", "auth_introspection", "auth_introspection_client_id", "auth_introspection_secret_file",
 		"auth_token_issuer", "auth_token_audience", "auth_token_scope", "auth_token_claim", "auth_passthrough",
-		"proxy_master_user", "proxy", "proxy_pass", "smtp_capabilities",
+		"proxy_master_user", "proxy", "allow", "deny", "set_real_ip_from", "proxy_pass", "smtp_capabilities",
 		"ssl_dhparam", "ssl_session_ticket_key", "ssl_client_certificate", "ssl_stapling_file",
 	};
 	static const char *const silent_tls[] = {

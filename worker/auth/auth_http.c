@@ -74,6 +74,25 @@ add_credentials(struct buf *out, const struct auth_question *question)
 	return failed;
 }
 
+static int
+add_address(struct buf *out, const char *name, const char *port_name, const struct addr *a)
+{
+	char text[ADDR_TEXT], port[8];
+
+	snprintf(port, sizeof(port), "%u", a->port);
+	return add_header(out, name, addr_format(text, a)) | add_header(out, port_name, port);
+}
+
+/* What a PROXY header said, whether it was believed or not. */
+static int
+add_proxy(struct buf *out, const struct facts *facts)
+{
+	if (facts->proxy_source == NULL)
+		return 0;
+	return add_address(out, "Proxy-Protocol-Addr", "Proxy-Protocol-Port", facts->proxy_source) |
+	    add_address(out, "Proxy-Protocol-Server-Addr", "Proxy-Protocol-Server-Port", facts->proxy_destination);
+}
+
 /* Where it comes from, and by which protocol. */
 static int
 add_client(struct buf *out, const struct auth_question *question)
@@ -88,7 +107,7 @@ add_client(struct buf *out, const struct auth_question *question)
 	failed |= add_header(out, "Client-IP", addr_format(text, question->facts->client));
 	if (protocol == PROTOCOL_SMTP)
 		failed |= add_escaped(out, "Client-Host", question->facts->client_host);
-	return failed;
+	return failed | add_proxy(out, question->facts);
 }
 
 /* What TLS told of the client's certificate, if it was asked for one. */

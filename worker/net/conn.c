@@ -83,6 +83,18 @@ plain_recv(struct conn *c, void *room, size_t size)
 }
 
 ssize_t
+conn_peek(struct conn *c, void *room, size_t size)
+{
+	ssize_t len;
+
+	MUST(c->tls == NULL);
+	do
+		len = recv(c->io.fd, room, size, MSG_PEEK);
+	while (len == -1 && errno == EINTR);
+	return len;
+}
+
+ssize_t
 conn_discard(struct conn *c, char *scratch, size_t size)
 {
 	ssize_t len = conn_recv(c, scratch, size);

@@ -41,6 +41,9 @@ int conn_connected(struct conn *c);
 /* Bytes read; 0 at the end of file (and eof is set); -1 with errno, EAGAIN for "nothing now". */
 ssize_t conn_recv(struct conn *c, void *room, size_t size);
 
+/* The same, but the bytes stay, and the next call has them again. Only in the clear. */
+ssize_t conn_peek(struct conn *c, void *room, size_t size);
+
 /* The same for bytes that nobody wants: they pass through `scratch`, which is wiped, for they may be a password. */
 ssize_t conn_discard(struct conn *c, char *scratch, size_t size);
 

@@ -510,6 +510,7 @@ goodbye(enum goodbye why, const char *server_name, struct buf *out)
 		[GOODBYE_FAILED] = "* BYE [UNAVAILABLE] Internal server error, try again later\r\n",
 		[GOODBYE_CERTIFICATE] = "* BYE SSL certificate error\r\n",
 		[GOODBYE_NO_CERTIFICATE] = "* BYE No required SSL certificate\r\n",
+		[GOODBYE_DENIED] = "* BYE Access denied\r\n",
 	};
 
 	(void)server_name;

@@ -398,6 +398,7 @@ pop3_goodbye(enum goodbye why, const char *server_name, struct buf *out)
 		[GOODBYE_FAILED]   = "-ERR [SYS/TEMP] Internal server error",
 		[GOODBYE_CERTIFICATE] = "-ERR SSL certificate error",
 		[GOODBYE_NO_CERTIFICATE] = "-ERR No required SSL certificate",
+		[GOODBYE_DENIED]   = "-ERR Access denied",
 	};
 
 	(void)server_name;

@@ -54,6 +54,7 @@ struct tls_facts {
 struct facts {
 	const struct server *server;
 	const struct addr *client;
+	const struct addr *proxy_source, *proxy_destination;    /* as a PROXY header has them; NULL: there was none */
 	char session[17];               /* our id of it, as in the log; "" in tests of less */
 	const char *client_host;        /* SMTP: confirmed PTR name, or "[UNAVAILABLE]" */
 	char salt[PROTO_SALT];          /* "<random.time@server_name>"; empty when no method wants one */
@@ -85,6 +86,7 @@ enum goodbye {
 	GOODBYE_FAILED,         /* something broke on our side */
 	GOODBYE_CERTIFICATE,    /* the client's certificate does not hold (NGINX: "SSL certificate error") */
 	GOODBYE_NO_CERTIFICATE, /* it gave none and has to */
+	GOODBYE_DENIED,         /* it may not come from there: instead of a greeting */
 };
 
 enum proto_verdict {

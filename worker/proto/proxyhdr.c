@@ -1,6 +1,5 @@
 #include "worker/proto/proxyhdr.h"
 
-#include <arpa/inet.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/types.h>
@@ -18,6 +17,9 @@ enum { UNSPEC = 0x00, TCP4 = 0x11, TCP6 = 0x21, UNIX_STREAM = 0x31 };
 enum { TLV_AUTHORITY = 0x02, TLV_CRC32C = 0x03, TLV_UNIQUE_ID = 0x05, TLV_SSL = 0x20, TLV_SSL_VERSION = 0x21,
 	TLV_SSL_CN = 0x22, TLV_SSL_CIPHER = 0x23 };
 enum { CLIENT_SSL = 0x01, CLIENT_CERT_CONN = 0x02 };
+
+/* What an IPv4 address begins with where it is written as IPv6. */
+static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
 
 static enum proxyhdr_verdict
 bad(const char **why, const char *reason)
@@ -51,13 +53,9 @@ read_address(const char **at, const char *end, int family, struct addr *a)
 {
 	const char *word;
 	size_t len = next_word(at, end, &word);
-	char text[INET6_ADDRSTRLEN] = "";
-	unsigned char ip[16];
+	bool is_v6 = memchr(word, ':', len) != NULL;
 
-	if (len == 0 || len >= sizeof(text))
-		return false;
-	memcpy(text, word, len);
-	return inet_pton(family, text, ip) == 1 && addr_parse(a, text, len) == 0;
+	return is_v6 == (family == AF_INET6) && addr_parse(a, word, len) == 0;
 }
 
 /* A decimal number without leading zeros. */
@@ -171,13 +169,12 @@ judge_tlvs(const unsigned char *header, size_t len, const unsigned char *at)
 }
 
 static void
-take_ip(struct addr *a, int family, const unsigned char *ip, const unsigned char *port)
+take_ip(struct addr *a, unsigned family, const unsigned char *ip, const unsigned char *port)
 {
-	char text[INET6_ADDRSTRLEN];
+	bool is_mapped = family == TCP6 && memcmp(ip, mapped, sizeof(mapped)) == 0;
 
-	inet_ntop(family, ip, text, sizeof(text));
-	addr_parse(a, text, strlen(text));      /* unmaps */
-	a->port = (uint16_t)read_u16(port);
+	*a = (struct addr){ .family = family == TCP4 || is_mapped ? AF_INET : AF_INET6, .port = (uint16_t)read_u16(port) };
+	memcpy(a->ip, is_mapped ? ip + sizeof(mapped) : ip, a->family == AF_INET ? 4 : 16);
 }
 
 /* The length of a family's block of addresses; -1: there is no such family, or it is none of a stream. */
@@ -202,14 +199,13 @@ static void
 take_addresses(struct proxyhdr *header, unsigned family, const unsigned char *at)
 {
 	size_t width = family == TCP4 ? 4 : 16;
-	int ip_family = family == TCP4 ? AF_INET : AF_INET6;
 
 	header->tells = family != UNSPEC;
 	if (family == UNIX_STREAM) {
 		header->source.family = header->destination.family = AF_UNIX;
 	} else if (family != UNSPEC) {
-		take_ip(&header->source, ip_family, at, at + 2 * width);
-		take_ip(&header->destination, ip_family, at + width, at + 2 * width + 2);
+		take_ip(&header->source, family, at, at + 2 * width);
+		take_ip(&header->destination, family, at + width, at + 2 * width + 2);
 	}
 }
 
@@ -265,8 +261,6 @@ proxyhdr_read(struct proxyhdr *header, const void *bytes, size_t len, const char
 static void
 map_ip(unsigned char ip[16], const struct addr *a)
 {
-	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
-
 	if (a->family == AF_INET6) {
 		memcpy(ip, a->ip, 16);
 		return;
@@ -281,25 +275,18 @@ is_ip(const struct addr *a)
 	return a->family == AF_INET || a->family == AF_INET6;
 }
 
-static const char *
-format_ip(char out[INET6_ADDRSTRLEN], const struct addr *a, bool as_v6)
-{
-	unsigned char ip[16];
-
-	map_ip(ip, a);
-	return as_v6 ? inet_ntop(AF_INET6, ip, out, INET6_ADDRSTRLEN) : inet_ntop(AF_INET, a->ip, out, INET6_ADDRSTRLEN);
-}
-
 int
 proxyhdr_write_v1(struct buf *out, const struct addr *source, const struct addr *destination)
 {
-	char from[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN];
+	char from[ADDR_TEXT], to[ADDR_TEXT];
 	bool as_v6 = source->family == AF_INET6 || destination->family == AF_INET6;
 
 	if (!is_ip(source) || !is_ip(destination))
 		return buf_add_text(out, "PROXY UNKNOWN\r\n");
-	return buf_printf(out, "PROXY %s %s %s %u %u\r\n", as_v6 ? "TCP6" : "TCP4", format_ip(from, source, as_v6),
-	    format_ip(to, destination, as_v6), source->port, destination->port);
+	return buf_printf(out, "PROXY %s %s%s %s%s %u %u\r\n", as_v6 ? "TCP6" : "TCP4",
+	    as_v6 && source->family == AF_INET ? "::ffff:" : "", addr_format(from, source),
+	    as_v6 && destination->family == AF_INET ? "::ffff:" : "", addr_format(to, destination),
+	    source->port, destination->port);
 }
 
 static int

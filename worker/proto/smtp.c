@@ -360,14 +360,15 @@ smtp_goodbye(enum goodbye why, const char *server_name, struct buf *out)
 		const char *code, *text;
 		bool unnamed;           /* as nginx has it */
 	} words[] = {
-		[GOODBYE_TIMEOUT]  = { "4.4.2", "Disconnected for inactivity", false },
-		[GOODBYE_SHUTDOWN] = { "4.3.2", "Server is shutting down", false },
-		[GOODBYE_FAILED]   = { "4.3.0", "Internal server error", false },
-		[GOODBYE_CERTIFICATE]    = { "4.7.1", "SSL certificate error", true },
-		[GOODBYE_NO_CERTIFICATE] = { "4.7.1", "No required SSL certificate", true },
+		[GOODBYE_TIMEOUT]  = { "421 4.4.2", "Disconnected for inactivity", false },
+		[GOODBYE_SHUTDOWN] = { "421 4.3.2", "Server is shutting down", false },
+		[GOODBYE_FAILED]   = { "421 4.3.0", "Internal server error", false },
+		[GOODBYE_CERTIFICATE]    = { "421 4.7.1", "SSL certificate error", true },
+		[GOODBYE_NO_CERTIFICATE] = { "421 4.7.1", "No required SSL certificate", true },
+		[GOODBYE_DENIED] = { "554 5.7.1", "Access denied", true },
 	};
 
-	buf_printf(out, "421 %s %s%s%s\r\n", words[why].code, words[why].unnamed ? "" : server_name,
+	buf_printf(out, "%s %s%s%s\r\n", words[why].code, words[why].unnamed ? "" : server_name,
 	    words[why].unnamed ? "" : " ", words[why].text);
 }
 
