@@ -66,6 +66,7 @@ on_answer(void *ctx, const struct auth_answer *answer)
 	asked->request = NULL;
 	asked->outcome = answer->outcome;
 	asked->port = answer->port;
+	asked->epoch = answer->epoch;
 	asked->ssl = answer->ssl;
 	ck_assert_str_eq(answer->source->label, "/etc/users");
 	copy(asked->user, sizeof(asked->user), answer->user);

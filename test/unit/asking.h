@@ -18,6 +18,7 @@ struct asked {
 	enum auth_outcome outcome;
 	char user[64], pass[64], host[64], text[64], reason[128];
 	unsigned port;
+	uint64_t epoch;
 	enum auth_ssl ssl;
 };
 

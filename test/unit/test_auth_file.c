@@ -57,27 +57,38 @@ tell(size_t helper, enum ipc_kind kind, uint32_t index, int64_t value, int fd)
 
 /* All helpers of a source are sent one descriptor. */
 static void
-feed_all(const char *text)
+feed_number(int64_t number, const char *text)
 {
 	int fd = file_of(text);
 
 	for (size_t i = 0; i < HELPERS; i++)
-		tell(i, IPC_FEED, 0, 0, fd);
+		tell(i, IPC_FEED, 0, number, fd);
 	close(fd);
 }
 
-/* Waits for one message of a helper; its kind, or 0 at its end. */
+static void
+feed_all(const char *text)
+{
+	feed_number(0, text);
+}
+
+/* Waits for one message of a helper; its kind is 0 at the helper's end. */
+static struct ipc_message
+hear_all(size_t helper)
+{
+	struct pollfd p = { .fd = channels[helper], .events = POLLIN };
+	struct ipc_message message = { 0 };
+	int fd;
+
+	ck_assert_int_eq(poll(&p, 1, 60000), 1);
+	ck_assert_int_ne(ipc_recv(channels[helper], &message, &fd), -1);
+	return message;
+}
+
 static uint32_t
 hear(size_t helper)
 {
-	struct pollfd p = { .fd = channels[helper], .events = POLLIN };
-	struct ipc_message message;
-	int fd, got;
-
-	ck_assert_int_eq(poll(&p, 1, 60000), 1);
-	got = ipc_recv(channels[helper], &message, &fd);
-	ck_assert_int_ne(got, -1);
-	return got == 0 ? 0 : message.kind;
+	return hear_all(helper).kind;
 }
 
 static void
@@ -208,6 +219,38 @@ START_TEST(a_fresh_file_is_taken_and_a_bad_one_is_not)
 }
 END_TEST
 
+static uint64_t
+epoch_of_a_login(void)
+{
+	struct asked asked;
+
+	asking_prepare(&asking, &asked, "joe", "sesame");
+	asking_ask(&asking, &asked);
+	asking_wait(&asking, &asked);
+	return asked.epoch;
+}
+
+START_TEST(the_master_hears_what_is_in_force_and_what_can_be_answered)
+{
+	const unsigned all = METHODS_PASSWORD | METHODS_CHALLENGE;
+	struct ipc_message message;
+
+	feed_number(41, USERS);
+	for (size_t i = 0; i < HELPERS; i++) {
+		message = hear_all(i);
+		ck_assert(message.kind == IPC_READY && message.value == all);
+	}
+	ck_assert_uint_eq(epoch_of_a_login(), 41);
+	feed_number(42, "joe:{ROT13}x\n");
+	feed_number(43, "joe:{SHA256}PhUoF/PJZQ3fx1Wly27rMOa1TeCb4aFWzjG1oLw0Fx8=\n");
+	for (size_t i = 0; i < HELPERS; i++) {          /* and nothing of the bad one */
+		message = hear_all(i);
+		ck_assert(message.kind == IPC_FED && message.value == 43 && message.index == METHODS_PASSWORD);
+	}
+	ck_assert_uint_eq(epoch_of_a_login(), 43);
+}
+END_TEST
+
 START_TEST(a_bad_file_at_the_start_is_told_to_the_master)
 {
 	feed_all(USERS "joe:*\n");
@@ -315,6 +358,7 @@ auth_file_suite(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, logins_are_answered_from_the_file);
 	tcase_add_test(tcase, a_fresh_file_is_taken_and_a_bad_one_is_not);
+	tcase_add_test(tcase, the_master_hears_what_is_in_force_and_what_can_be_answered);
 	tcase_add_test(tcase, a_bad_file_at_the_start_is_told_to_the_master);
 	tcase_add_test(tcase, a_burst_of_slow_logins_is_answered_whole);
 	tcase_add_test(tcase, nothing_that_a_worker_sends_ends_a_helper);
