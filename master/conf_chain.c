@@ -103,21 +103,39 @@ refuse_method(const struct server *server, const struct conf_word *method, unsig
 	mem_free(others);
 }
 
+/* Who asks about recipients names no user. If nobody can be asked, all are refused, and for good: mail would bounce. */
+static int
+check_recipients(const struct server *server)
+{
+	const struct conf_source *source = server->auth[0]->source;
+
+	for (struct conf_auth **auth = server->auth; *auth != NULL; auth++) {
+		if ((conf_chain_methods((*auth)->source->kind) & METHOD_NONE) == 0)
+			continue;
+		if ((*auth)->users == NULL)
+			return 0;
+		source = (*auth)->source;
+	}
+	if ((conf_chain_methods(source->kind) & METHOD_NONE) != 0)
+		conf_say(LOG_EMERG, &source->place, "\"smtp_auth none\" needs an \"auth_http\" without \"match=\": "
+		    "recipients are no users");
+	else
+		conf_say(LOG_EMERG, &server->place, "\"smtp_auth none\" needs \"auth_http\": an \"%s\" knows no "
+		    "recipients", conf_source_directive(source->kind));
+	return -1;
+}
+
 static int
 check_methods(const struct server *server)
 {
 	const unsigned methods = server->protocols[server->protocol].methods;
 	unsigned served = 0, kinds = 0;
 
+	if ((methods & METHOD_NONE) != 0 && check_recipients(server) == -1)
+		return -1;
 	for (struct conf_auth **auth = server->auth; *auth != NULL; auth++) {
 		served |= conf_chain_methods((*auth)->source->kind);
 		kinds |= 1u << (*auth)->source->kind;
-	}
-	if ((methods & METHOD_NONE & ~served) != 0) {
-		/* It would refuse every recipient, and for good: mail would bounce. */
-		conf_say(LOG_EMERG, &server->place, "\"%s_auth none\" needs \"auth_http\": an \"%s\" knows no "
-		    "recipients", protocol_name(server->protocol), conf_source_directive(server->auth[0]->source->kind));
-		return -1;
 	}
 	for (const struct conf_word *method = words_methods; method->text != NULL; method++) {
 		if ((methods & ~served & method->value) != 0) {

@@ -185,6 +185,18 @@ complete_name(struct server *server)
 	}
 }
 
+/* "auth_passthrough off" is no link, and takes none of the mail block's away but its like. */
+static struct conf_auth **
+inherit_chain(struct conf_build *b, struct conf_auth **mail)
+{
+	struct conf_auth **chain = NULL;
+
+	for (; mail != NULL && *mail != NULL; mail++)
+		if ((*mail)->source->kind != SOURCE_PASSTHROUGH)
+			arena_append(b->arena, &chain, *mail);
+	return chain;
+}
+
 static int
 complete_server(struct conf_build *b, struct server *server)
 {
@@ -196,8 +208,8 @@ complete_server(struct conf_build *b, struct server *server)
 		conf_say(LOG_EMERG, &server->place, "unknown mail protocol for server");
 		return -1;
 	}
-	if (server->auth == NULL)       /* "auth_passthrough off" is no link */
-		server->auth = b->draft->mail->server.auth;
+	if (server->auth == NULL)
+		server->auth = inherit_chain(b, b->draft->mail->server.auth);
 	if (conf_sources_complete(b, server) == -1)
 		return -1;
 	if (conf_tls_complete(b, server) == -1)

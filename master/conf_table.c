@@ -20,6 +20,7 @@
 #define MAX_BUFFER ((uint64_t)1 << 30)
 #define MAX_COUNT 1000000000
 #define MAX_DEPTH 100           /* of a chain of certificates */
+#define MAX_LEEWAY_MSEC 86400000        /* a day: what postern-auth-jwt takes */
 #define MAX_PROCESSES 256       /* of one kind; the board holds those of several generations */
 
 #define PROTOCOL_DIRECTIVES(upper, lower, known, its_auth, its_words, its_buffer, ...) \
@@ -183,7 +184,7 @@ const struct directive directives[] = {
 	{ "auth_token_scope", IN_BOTH, 1, ANY_ARGS, &type_auth_scopes, OF_DRAFT(token.scopes) },
 	{ "auth_token_claim", IN_BOTH, 1, 1, &type_line, OF_DRAFT(token.claim) },
 	{ "auth_token_leeway", IN_BOTH, 1, 1, &type_msec, OF_DRAFT(token.leeway), .fallback = "60s",
-	    .max = CONF_MAX_MSEC },
+	    .max = MAX_LEEWAY_MSEC },
 	{ "auth_passthrough", IN_BOTH, 1, 1, &type_auth_passthrough, OF_SERVER(auth) },
 	{ "auth_cache", IN_BOTH, 1, 3, &type_auth_cache, OF_SERVER(auth_cache), .fallback = "off" },
 	{ "auth_failure_delay", IN_BOTH, 1, 1, &type_msec, OF_SERVER(auth_failure_delay), .max = CONF_MAX_MSEC },

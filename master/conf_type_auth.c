@@ -156,9 +156,8 @@ set_urls(struct conf_build *b, const struct directive *d, struct draft_link *lin
 	const char *why = NULL;
 
 	for (size_t i = 0; i < argc && why == NULL; i++)
-		why = i > 0 && strncmp(argv[i], "match=", 6) == 0 ? read_match(b, link, argv[i]) :
-		    read_url(b, d, link, argv[i]);
-	return why;
+		why = strncmp(argv[i], "match=", 6) == 0 ? read_match(b, link, argv[i]) : read_url(b, d, link, argv[i]);
+	return why != NULL || link->urls != NULL ? why : "has no URL";
 }
 
 static const char *

@@ -156,6 +156,20 @@ START_TEST(a_servers_lines_replace_the_outer_ones_and_off_is_no_line)
 }
 END_TEST
 
+START_TEST(passthrough_off_leaves_the_outer_sources_without_it)
+{
+	struct conf *conf = confbox_mail(&box, "auth_pam mail; auth_passthrough on; proxy_pass 127.0.0.1;\n"
+	    "server { listen 127.0.0.1:143; }\n"
+	    "server { listen 127.0.0.1:144; protocol imap; auth_passthrough off; }");
+
+	ck_assert_ptr_nonnull(conf);
+	ck_assert_uint_eq(conf->servers[0]->auth[1]->source->kind, SOURCE_PASSTHROUGH);
+	ck_assert_uint_eq(conf->servers[1]->auth[0]->source->kind, SOURCE_PAM);
+	ck_assert_ptr_null(conf->servers[1]->auth[1]);
+	conf_free(&conf);
+}
+END_TEST
+
 /* What two servers share, and what each says. */
 static const struct {
 	const char *both, *first, *second;
@@ -411,6 +425,7 @@ conf_sources_suite(void)
 	LOOP(a_source_has_what_stands_beside_its_line, settings);
 	tcase_add_test(tcase, a_chain_keeps_the_order_of_its_lines);
 	tcase_add_test(tcase, a_servers_lines_replace_the_outer_ones_and_off_is_no_line);
+	tcase_add_test(tcase, passthrough_off_leaves_the_outer_sources_without_it);
 	LOOP(servers_share_a_source_of_the_same_settings, pairs);
 	LOOP(urls_and_upstreams_become_servers, webs);
 	tcase_add_test(tcase, the_names_of_a_shared_source_are_resolved_once);
