@@ -22,13 +22,20 @@ is_judged_here(const struct credentials *c, const struct auth_answer *answer)
 	    (answer->source->kind == SOURCE_JWT || answer->source->kind == SOURCE_INTROSPECTION);
 }
 
-/* What the backend can be shown of the client: nothing, where there was but a digest or a certificate. */
-static const char *
-own_secret(const struct credentials *c, const struct auth_answer *answer)
+/* Is what a client of this method leaves of the kind that is to be shown? A password is no token, and a token no password. */
+static bool
+is_of_kind(enum method method, enum proxy_auth how)
 {
-	if (answer->pass != NULL)
-		return c->pass;
-	return ((unsigned)c->method & (METHODS_PASSWORD | METHODS_TOKEN)) != 0 ? c->pass : NULL;
+	if (((unsigned)method & (METHODS_PASSWORD | METHODS_TOKEN)) == 0)
+		return false;
+	return how == PROXY_AUTH_AUTO || is_bearer(how) == is_token_method(method);
+}
+
+/* What the backend can be shown: what the source has returned, else what the client has left, if that will do. */
+static const char *
+secret_of(const struct server *server, const struct credentials *c, const struct auth_answer *answer)
+{
+	return answer->pass != NULL || is_of_kind(c->method, server->proxy_auth) ? c->pass : NULL;
 }
 
 /* Is a secret shown to the backend at all? SMTP without AUTH says by XCLIENT who it is, or nothing. */
@@ -43,9 +50,10 @@ shows_secret(const struct server *server, enum method method)
 static bool
 wants_master(const struct server *server, const struct credentials *c, const struct auth_answer *answer)
 {
-	if (server->master_user == NULL || !shows_secret(server, c->method))
+	/* Where the backend decides, a master user would let everybody in. */
+	if (server->master_user == NULL || answer->undecided || !shows_secret(server, c->method))
 		return false;
-	return server->master_always || own_secret(c, answer) == NULL ||
+	return server->master_always || secret_of(server, c, answer) == NULL ||
 	    (server->proxy_auth == PROXY_AUTH_AUTO && is_judged_here(c, answer));
 }
 
@@ -68,11 +76,11 @@ means_choose(const struct server *server, const struct credentials *c, const str
 		return master_means(server, c);
 	if (!shows_secret(server, c->method))
 		return means;
-	means.pass = own_secret(c, answer);
+	means.pass = secret_of(server, c, answer);
 	means.is_token = is_bearer(how) || (how == PROXY_AUTH_AUTO && is_token_method(c->method));
-	/* A password is no token, unless the source has returned one. */
-	if (means.is_token && !is_token_method(c->method) && answer->pass == NULL)
-		means.pass = NULL;
+	/* No source has looked at it: the backend has to. */
+	if (answer->undecided)
+		means.authz = c->authz;
 	return means;
 }
 

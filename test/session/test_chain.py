@@ -3,6 +3,7 @@ import re
 
 from harness import Wire, eventually, weight
 from peers import AuthHttp, Listener, accept, imap_backend
+from stage import b64
 
 OK = b"a OK backend LOGIN"
 REFUSED = re.compile(rb"a NO (\[AUTHENTICATIONFAILED\] )?.*")
@@ -123,6 +124,26 @@ def test_the_backend_decides_where_nobody_else_does(env):
     house.decided("client logged in", "joe", f"auth_passthrough {env.ip(2)}", 2)
     del house.heard[:]
     assert REFUSED.fullmatch(house.login("jim", "wrong"))
+    assert house.heard == []
+
+
+def plain_backend(wire, on_command):
+    imap_backend(wire, capability="IMAP4rev1 AUTH=PLAIN SASL-IR", on_command=on_command)
+
+
+def test_the_backend_judges_whom_the_client_wants_to_be(env):
+    house = House(env, "auth_passthrough on; {backend}", backend=plain_backend)
+    client = house.client()
+    client.send(b"a AUTHENTICATE PLAIN " + b64(b"ann", b"joe", b"right") + b"\r\n")
+    client.expect(b"a OK backend AUTHENTICATE")
+    assert house.heard == [b"a AUTHENTICATE PLAIN " + b64(b"ann", b"joe", b"right") + b"\r\n"]
+
+
+def test_nobody_is_meant_where_the_backend_could_not_be_told(env):
+    house = House(env, "auth_passthrough on; {backend} proxy_auth login;")
+    client = house.client()
+    client.send(b"a AUTHENTICATE PLAIN " + b64(b"ann", b"joe", b"right") + b"\r\n")
+    client.expect(REFUSED)
     assert house.heard == []
 
 

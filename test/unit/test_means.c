@@ -44,6 +44,15 @@ static const struct {
 	{ { .protocol = PROTOCOL_IMAP }, METHOD_XOAUTH2, &http, "r", PROXY_AUTH_AUTO, "joe", "r", NULL, true, false },
 	{ { .protocol = PROTOCOL_IMAP, .proxy_auth = PROXY_AUTH_PLAIN }, METHOD_XOAUTH2, &http, "r",
 	    PROXY_AUTH_PLAIN, "joe", "r", NULL, false, false },
+	/* nor is a token a password */
+	{ { .protocol = PROTOCOL_IMAP, .proxy_auth = PROXY_AUTH_PLAIN }, METHOD_XOAUTH2, &http, OWN,
+	    PROXY_AUTH_PLAIN, "joe", NULL, NULL, false, true },
+	{ { .protocol = PROTOCOL_IMAP, .proxy_auth = PROXY_AUTH_LOGIN }, METHOD_OAUTHBEARER, &jwt, OWN,
+	    PROXY_AUTH_LOGIN, "joe", NULL, NULL, false, true },
+	{ { .protocol = PROTOCOL_IMAP, MASTER, .proxy_auth = PROXY_AUTH_PLAIN }, METHOD_XOAUTH2, &http, OWN,
+	    PROXY_AUTH_PLAIN, "m", "mp", "joe", false, false },
+	{ { .protocol = PROTOCOL_IMAP, MASTER, .proxy_auth = PROXY_AUTH_XOAUTH2 }, METHOD_PLAIN, &http, OWN,
+	    PROXY_AUTH_PLAIN, "m", "mp", "joe", false, false },
 	/* a password is no token, but a source may have changed it for one */
 	{ { .protocol = PROTOCOL_IMAP, .proxy_auth = PROXY_AUTH_XOAUTH2 }, METHOD_PLAIN, &http, OWN,
 	    PROXY_AUTH_XOAUTH2, "joe", NULL, NULL, true, true },
@@ -82,6 +91,39 @@ START_TEST(what_is_shown_is_somebodys_secret_and_never_a_digest)
 }
 END_TEST
 
+/* What the client has said, where the backend judges it: never a master user, whoever is meant. */
+static const struct {
+	struct server server;
+	enum method method;
+	const char *pass;
+	bool is_token;
+} undecided[] = {
+	{ { .protocol = PROTOCOL_IMAP, MASTER }, METHOD_PLAIN, "c", false },
+	{ { .protocol = PROTOCOL_IMAP, MASTER, .master_always = true }, METHOD_PLAIN, "c", false },
+	{ { .protocol = PROTOCOL_IMAP, MASTER }, METHOD_XOAUTH2, "c", true },
+	{ { .protocol = PROTOCOL_IMAP, MASTER, .proxy_auth = PROXY_AUTH_PLAIN }, METHOD_XOAUTH2, NULL, false },
+	{ { .protocol = PROTOCOL_IMAP, MASTER, .proxy_auth = PROXY_AUTH_XOAUTH2 }, METHOD_PLAIN, NULL, true },
+	{ { .protocol = PROTOCOL_IMAP, MASTER }, METHOD_CRAM_MD5, NULL, false },
+	{ { .protocol = PROTOCOL_SMTP, MASTER, .proxy_smtp_auth = true }, METHOD_PLAIN, "c", false },
+};
+
+START_TEST(a_backend_that_decides_is_shown_what_the_client_has_shown)
+{
+	static char user[] = "joe", pass[] = "c", authz[] = "ann";
+	static struct conf_source passthrough = { .kind = SOURCE_PASSTHROUGH };
+	const struct server *server = &undecided[_i].server;
+	const struct auth_answer answer = { .source = &passthrough, .undecided = true };
+	const struct credentials credentials = { undecided[_i].method, .user = user, .pass = pass, .authz = authz };
+	const struct login_means means = means_choose(server, &credentials, &answer);
+
+	ck_assert_str_eq(means.user, "joe");
+	ck_assert_str_eq(means.authz, "ann");
+	ck_assert_pstr_eq(means.pass, undecided[_i].pass);
+	ck_assert(means.is_token == undecided[_i].is_token);
+	ck_assert(means_lack(server, &means) == (undecided[_i].pass == NULL));
+}
+END_TEST
+
 Suite *
 means_suite(void)
 {
@@ -89,6 +131,7 @@ means_suite(void)
 	TCase *tcase = tcase_create("means");
 
 	tcase_add_loop_test(tcase, what_is_shown_is_somebodys_secret_and_never_a_digest, 0, UNIT_COUNT(cases));
+	tcase_add_loop_test(tcase, a_backend_that_decides_is_shown_what_the_client_has_shown, 0, UNIT_COUNT(undecided));
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -3,6 +3,7 @@
  *
  * Behind auth_source.h. Built on: auth_source.
  */
+#include "common/mem.h"
 #include "worker/auth/auth_source.h"
 
 static void
@@ -14,8 +15,14 @@ passthrough_open(struct auth_source *source)
 static void
 passthrough_ask(struct auth_request *request)
 {
-	const struct auth_answer answer = { .outcome = AUTH_ACCEPTED, .undecided = true };
+	const struct auth_question *question = request->question;
+	struct auth_answer answer = { .outcome = AUTH_ACCEPTED, .undecided = true };
 
+	/* Whom the client wants to be has to be judged too, and there is no place for it in LOGIN. */
+	if (question->credentials->authz != NULL && question->server->proxy_auth == PROXY_AUTH_LOGIN)
+		answer = (struct auth_answer){
+			.outcome = AUTH_REFUSED, .reason = mem_strdup("AUTH LOGIN cannot say for whom"),
+		};
 	auth_settle(request, &answer);
 }
 
