@@ -43,4 +43,9 @@ libhelper_a_SOURCES += \
 pkglibexec_PROGRAMS += postern-auth-pam
 postern_auth_pam_SOURCES = worker/helper/helper_pam.c
 postern_auth_pam_LDADD = libhelper.a libcommon.a $(PAM_LIBS)
+if SANITIZERS
+# AddressSanitizer stands before crypt_r(), and looks for the real one before a module brings it.
+postern_auth_pam_LDFLAGS = $(AM_LDFLAGS) -Wl,--no-as-needed
+postern_auth_pam_LDADD += $(CRYPT_LIBS)
+endif
 endif
