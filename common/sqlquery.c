@@ -4,6 +4,9 @@
 
 #include "common/mem.h"
 
+/* A password is no word: compared with a column's text, letters of either case would be the same without this. */
+#define BYTES "CAST(? AS BINARY)"
+
 static const char *const names[SQLQUERY_NAMES] = {
 	[SQLQUERY_USER] = "user", [SQLQUERY_LOCAL] = "local", [SQLQUERY_DOMAIN] = "domain",
 	[SQLQUERY_PROTOCOL] = "protocol", [SQLQUERY_CLIENT] = "client", [SQLQUERY_SERVER] = "server",
@@ -135,6 +138,8 @@ put_piece(char *out, const struct piece *piece, const char *at, bool named)
 {
 	if (piece->kind == KIND_COMMENT)
 		return put(out, " ", 1);
+	if (piece->kind == KIND_PARAMETER && !named && piece->parameter == SQLQUERY_PASSWORD)
+		return put(out, BYTES, strlen(BYTES));
 	if (piece->kind == KIND_PARAMETER && !named)
 		return put(out, "?", 1);
 	return put(out, at, piece->len);
@@ -149,7 +154,7 @@ note_parameter(struct sqlquery *query, enum sqlquery_parameter parameter)
 	return NULL;
 }
 
-/* Fills `query`; its text has the names or "?", and is never longer than what it is made of. */
+/* Fills `query`; its text has the names or "?". Only BYTES can be longer than what it stands for. */
 static const char *
 rewrite(struct sqlquery *query, const char *text, bool named)
 {
@@ -184,7 +189,7 @@ parse(struct sqlquery *query, const char *text, bool named)
 	*query = (struct sqlquery){ .text = NULL };
 	if (len > SQLQUERY_MAX)
 		return "the query is too long";
-	query->text = mem_alloc(len + 1);
+	query->text = mem_alloc(len + SQLQUERY_PARAMETERS_MAX * strlen(BYTES) + 1);
 	if ((why = rewrite(query, text, named)) != NULL)
 		sqlquery_reset(query);
 	return why;

@@ -23,7 +23,7 @@ enum sqlquery_parameter {
 	SQLQUERY_PROTOCOL,      /* "imap", "pop3", "smtp" */
 	SQLQUERY_CLIENT,        /* address of the client */
 	SQLQUERY_SERVER,        /* server_name */
-	SQLQUERY_PASSWORD,      /* as the client gave it: the database judges it */
+	SQLQUERY_PASSWORD,      /* as the client gave it, as bytes: the database judges it */
 	SQLQUERY_NAMES
 };
 

@@ -13,7 +13,7 @@ static const struct {
 } good[] = {
 	{ "SELECT p FROM t WHERE u=:user", "SELECT p FROM t WHERE u=?", "u" },
 	{ ":user", "?", "u" },
-	{ ":user:local:domain:protocol:client:server:password", "???????", "uldpcsw" },
+	{ ":user:local:domain:protocol:client:server:password", "??????CAST(? AS BINARY)", "uldpcsw" },
 	{ "WHERE l=:local AND d=:domain OR l=:local", "WHERE l=? AND d=? OR l=?", "ldl" },
 	{ "SELECT 1\n\tWHERE u=:user\n", "SELECT 1  WHERE u=? ", "u" },
 	/* ends */
