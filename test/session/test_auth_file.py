@@ -363,7 +363,7 @@ BAD_LINES = {
     "joe:{SHA256}AAAA": "password digest of a wrong length",
     "joe:{PLAIN}secret::::::host=a/b": "invalid host",
     "joe:{PLAIN}secret::::::port=99999": "invalid port",
-    "joe:{PLAIN}secret::::::port=143": "\"port\" without \"host\"",
+    "joe:{PLAIN}secret::::::port=143": "port without host",
     "joe:{PLAIN}secret::::::allow_nets=10.0.0.0/33": "invalid network",
     "joe:{PLAIN}secret::::::allow_nets=": "a key has no value",
     "joe:{PLAIN}secret::::::protocols=nntp": "unknown protocol",

@@ -43,7 +43,7 @@ build_nets(struct list rest, struct addrset **set, bool *local)
 		if (strcmp(item, "local") == 0)
 			*local = true;
 		else if (strcmp(item, "all") == 0 || addrset_add(set, true, item) != NULL)
-			return "invalid network in \"allow_nets\"";
+			return "invalid network in allow_nets";
 	}
 	addrset_add(set, false, "all");
 	return NULL;
@@ -85,7 +85,7 @@ grant_judge_protocols(const char *text, size_t len)
 
 	while (take(&rest, item))
 		if (protocol_by_name(item) == PROTOCOL_UNKNOWN)
-			return "unknown protocol in \"protocols\"";
+			return "unknown protocol in protocols";
 	return NULL;
 }
 
@@ -118,7 +118,7 @@ grant_ssl(const char *text, size_t len, enum proxy_ssl *ssl)
 		*ssl = words[i].ssl;
 		return NULL;
 	}
-	return text == NULL ? NULL : "invalid value of \"ssl\"";
+	return text == NULL ? NULL : "invalid value of ssl";
 }
 
 /* An address, or a name that may go into a log line and to a resolver. */
@@ -147,7 +147,7 @@ grant_backend(const char *host_text, const char *port_text, size_t port_len, cha
 	if (port_text != NULL && (num_parse_len(port_text, port_len, UINT16_MAX, &number) == -1 || number == 0))
 		return "invalid port";
 	if (host_text == NULL)
-		return port_text == NULL ? NULL : "\"port\" without \"host\"";
+		return port_text == NULL ? NULL : "port without host";
 	if (addr_parse(&addr, host_text, strlen(host_text)) == 0)       /* IPv6 needs no brackets here */
 		found = mem_strdup(host_text);
 	else
