@@ -107,6 +107,10 @@ FUZZ_TARGETS += test/fuzz/fuzz_passwdedit
 test_fuzz_fuzz_passwdedit_SOURCES = test/fuzz/fuzz_passwdedit.c $(FUZZ_MAIN)
 test_fuzz_fuzz_passwdedit_LDADD = libhelper.a libcommon.a $(FUZZ_LIBS)
 
+FUZZ_TARGETS += test/fuzz/fuzz_mysql_row
+test_fuzz_fuzz_mysql_row_SOURCES = test/fuzz/fuzz_mysql_row.c $(FUZZ_MAIN)
+test_fuzz_fuzz_mysql_row_LDADD = libhelper.a libcommon.a $(CRYPT_LIBS) $(OPENSSL_LIBS) $(FUZZ_LIBS)
+
 check_PROGRAMS += $(FUZZ_TARGETS)
 EXTRA_DIST += test/fuzz/corpus
 

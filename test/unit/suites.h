@@ -41,6 +41,7 @@
 	SUITE(codec) \
 	SUITE(secret) \
 	SUITE(passwdfile) \
+	SUITE(mysql_row) \
 	SUITE(jwks) \
 	SUITE(jwt) \
 	SUITE(filetext) \

@@ -7,6 +7,7 @@ libhelper_a_SOURCES = \
 	worker/helper/secret.h worker/helper/secret.c \
 	worker/helper/proof.h worker/helper/proof.c \
 	worker/helper/grant.h worker/helper/grant.c \
+	worker/helper/mysql_row.h worker/helper/mysql_row.c \
 	worker/helper/passwdline.h worker/helper/passwdline.c \
 	worker/helper/passwdfile.h worker/helper/passwdfile.c \
 	worker/helper/filetext.h worker/helper/filetext.c \
