@@ -50,3 +50,11 @@ postern_auth_pam_LDFLAGS = $(AM_LDFLAGS) -Wl,--no-as-needed
 postern_auth_pam_LDADD += $(CRYPT_LIBS)
 endif
 endif
+
+if HAVE_MYSQL
+pkglibexec_PROGRAMS += postern-auth-mysql
+postern_auth_mysql_SOURCES = worker/helper/helper_mysql.c \
+	worker/helper/mysql_open.h worker/helper/mysql_open.c \
+	worker/helper/mysql_link.h worker/helper/mysql_link.c
+postern_auth_mysql_LDADD = libhelper.a libcommon.a $(MYSQL_LIBS) $(CRYPT_LIBS) $(OPENSSL_LIBS)
+endif
