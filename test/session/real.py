@@ -237,3 +237,62 @@ postlog unix-dgram n - n - 1 postlogd
 
     def stop(self):
         self.command("stop")
+
+
+class MariaDB:
+    """A server with its own data, on a UNIX socket and, with `ip`, on port 3306 there; root needs no password.
+
+    With `tls`, a triple of CA, certificate and key, it also speaks TLS.
+    """
+
+    def __init__(self, env, ip=None, tls=None):
+        self.program, self.client = program("mariadbd"), program("mariadb")
+        self.dir, self.address = env.path("mariadb"), (ip, 3306)
+        self.socket = self.dir / "socket"
+        for sub in ("", "data", "tmp"):
+            (self.dir / sub).mkdir()
+            shutil.chown(self.dir / sub, "mysql")
+        self.options = [f"--datadir={self.dir}/data", "--user=mysql", "--skip-innodb", "--default-storage-engine=Aria",
+                        f"--tmpdir={self.dir}/tmp", "--skip-name-resolve"]
+        self.run(program("mariadb-install-db"), *self.options, "--auth-root-authentication-method=normal",
+                 "--skip-test-db")
+        self.options += [f"--socket={self.socket}", f"--pid-file={self.dir}/pid", f"--log-error={self.dir}/mariadb.log",
+                         "--log-warnings=2"]
+        self.options += [f"--bind-address={ip}"] if ip else ["--skip-networking"]
+        if tls:
+            for path in tls:
+                shutil.copy(path, self.dir)
+                shutil.chown(self.dir / path.name, "mysql")
+            self.options += [f"--ssl-{what}={self.dir}/{path.name}" for what, path in zip(("ca", "cert", "key"), tls)]
+        env.keep(self)
+        self.start()
+
+    def run(self, *words):
+        done = subprocess.run([words[0], "--no-defaults", *words[1:]], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        assert done.returncode == 0, f"{words}: {done.stdout}"
+        return done.stdout
+
+    def start(self):
+        self.process = subprocess.Popen([self.program, "--no-defaults", *self.options], stdin=subprocess.DEVNULL,
+                                        stdout=open(self.dir / "console.log", "ab"), stderr=subprocess.STDOUT)
+        eventually(lambda: answers(str(self.socket)), "MariaDB answers", 60)
+
+    def sql(self, text, *more):
+        """Runs statements as root; returns the rows, each a list of words."""
+        said = self.run(self.client, f"--socket={self.socket}", "--user=root", "--batch", "--skip-column-names",
+                        "--default-character-set=utf8mb4", "-e", text, *more)
+        return [line.split("\t") for line in said.splitlines()]
+
+    def connections(self, user):
+        """The numbers of this account's connections."""
+        return sorted(int(row[0]) for row in self.sql(
+            f"SELECT id FROM information_schema.processlist WHERE user = '{user}'"))
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(PATIENCE)
