@@ -11,7 +11,7 @@ NOT_NOW = b"a NO [UNAVAILABLE] Temporary failure, try again later."
 
 
 class House:
-    """An IMAP server of postern's, and whoever it may ask. `mail` is its text, with {file}, {http} and {backend} in it."""
+    """An IMAP server of postern's, and whom it asks. `mail` is its text, with {file}, {http} and {backend} in it."""
 
     def __init__(self, env, mail, users="", answer=None, backend=imap_backend, more="", **options):
         self.env, self.heard = env, []
@@ -270,7 +270,8 @@ def test_a_reload_that_leaves_the_source_alone_keeps_what_is_known(env):
     house = House(env, CACHED + ";", answer=only_right(env))
     assert house.login("joe", "right") == OK
     workers = house.postern.children()
-    house.postern.config.write_text(house.postern.config.read_text().replace("protocol imap;", "protocol imap; timeout 30s;"))
+    text = house.postern.config.read_text()
+    house.postern.config.write_text(text.replace("protocol imap;", "protocol imap; timeout 30s;"))
     house.postern.kill(1)
     eventually(lambda: not set(workers) & set(house.postern.children()) and house.postern.children(), "a reload")
     assert house.login("joe", "right") == OK

@@ -45,8 +45,8 @@ setup(void)
 	for (size_t i = 0; i < LINKS; i++) {
 		ck_assert_int_eq(ipc_pair(mailboxes[i]), 0);
 		sources[i] = (struct conf_source){
-			.kind = SOURCE_FILE, .index = (unsigned)i, .label = labels[i], .methods = METHODS_PASSWORD | METHOD_CRAM_MD5,
-			.timeout = HOUR, .helpers = 1, .mailbox = mailboxes[i][1],
+			.kind = SOURCE_FILE, .index = (unsigned)i, .label = labels[i],
+			.methods = METHODS_PASSWORD | METHOD_CRAM_MD5, .timeout = HOUR, .helpers = 1, .mailbox = mailboxes[i][1],
 		};
 		links[i] = (struct conf_auth){ .source = source_list[i] = &sources[i] };
 		chain[i] = &links[i];

@@ -16,7 +16,8 @@ struct auth {
 
 static const struct auth_source_kind *const kinds[] = {
 	[SOURCE_HTTP] = &auth_http,
-	[SOURCE_FILE] = &auth_helper, [SOURCE_MYSQL] = &auth_helper, [SOURCE_PAM] = &auth_helper, [SOURCE_JWT] = &auth_helper,
+	[SOURCE_FILE] = &auth_helper, [SOURCE_MYSQL] = &auth_helper, [SOURCE_PAM] = &auth_helper,
+	[SOURCE_JWT] = &auth_helper,
 	[SOURCE_INTROSPECTION] = &auth_introspection, [SOURCE_PASSTHROUGH] = &auth_passthrough,
 };
 

@@ -92,8 +92,8 @@ add_http(struct auth_seal *seal, const struct auth_question *question)
 {
 	const struct tls_facts *tls = &question->facts->tls;
 	const char *const texts[] = {
-		question->facts->client_host, tls->protocol, tls->cipher, tls->verify, tls->subject, tls->issuer, tls->serial,
-		tls->fingerprint, tls->fingerprint_sha256,
+		question->facts->client_host, tls->protocol, tls->cipher, tls->verify, tls->subject, tls->issuer,
+		tls->serial, tls->fingerprint, tls->fingerprint_sha256,
 	};
 	struct conf_header **headers = question->server->auth_http_headers;
 

@@ -191,7 +191,8 @@ settle(struct question *q, struct helper_reply *reply)
 {
 	const struct auth_answer answer = {
 		.outcome = outcome_of(reply),
-		.user = reply->user, .pass = reply->pass, .host = reply->host, .port = reply->port, .is_unix = reply->is_unix,
+		.user = reply->user, .pass = reply->pass,
+		.host = reply->host, .port = reply->port, .is_unix = reply->is_unix,
 		.ssl = ssl_of(reply), .text = reply->text, .reason = reply->reason,
 		.wait_ms = reply->wait_ms < WAIT_MAX_MS ? reply->wait_ms : WAIT_MAX_MS, .epoch = reply->epoch,
 	};

@@ -31,9 +31,9 @@ struct auth_source {
 struct auth_request {
 	struct auth_source *source;             /* borrowed */
 	const struct auth_question *question;   /* borrowed from the asker */
-	bool is_last;                           /* no other source follows: an unknown user must cost what a wrong password costs */
+	bool is_last;                           /* none follows: an unknown user must cost what a wrong password costs */
 	bool waiting;                           /* set by the kind: nothing happens now, the source wants us later */
-	bool fleeting;                          /* set by the kind: what it says holds for this question alone, not for a cache */
+	bool fleeting;                          /* set by the kind: what it says is not for a cache */
 	/* auth.c's own: */
 	auth_callback *done;
 	void *ctx;
