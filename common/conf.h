@@ -227,6 +227,9 @@ struct conf_cache {
 
 #define CONF_CACHE_SECRET 32
 
+/* The PROXY header that a backend gets. */
+enum proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_V1, PROXY_PROTOCOL_V2 };
+
 /* How to log in at a backend. */
 enum proxy_auth {
 	PROXY_AUTH_AUTO,                /* a password by the protocol's own command (SMTP: by what EHLO offers), a token as it came */
@@ -275,6 +278,7 @@ struct server {
 	size_t proxy_buffer;
 	uint64_t proxy_timeout;
 	bool proxy_pass_error_message;
+	enum proxy_protocol proxy_protocol;     /* the header towards the backend */
 	bool xclient;
 	bool proxy_smtp_auth;
 	enum proxy_auth proxy_auth;

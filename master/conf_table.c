@@ -206,6 +206,8 @@ const struct directive directives[] = {
 	{ "proxy_auth", IN_BOTH, 1, 1, &type_choice, OF_SERVER(proxy_auth), .fallback = "auto",
 	    .words = words_proxy_auth },
 	{ "proxy_master_user", IN_BOTH, 2, 3, &type_master, OF_DRAFT(master) },
+	{ "proxy_protocol", IN_BOTH, 1, 1, &type_choice, OF_SERVER(proxy_protocol), .fallback = "off",
+	    .words = words_proxy_protocol },
 	{ "xclient", IN_BOTH, 1, 1, &type_flag, OF_SERVER(xclient), .fallback = "on" },
 
 	{ "proxy_ssl", IN_BOTH, 1, 1, &type_choice, OF_SERVER(proxy_ssl), .fallback = "off", .words = words_proxy_ssl },

@@ -49,7 +49,7 @@ struct conf_word {
 
 extern const struct conf_type type_choice, type_set;
 extern const struct conf_word words_methods[], words_ssl_protocols[], words_starttls[], words_proxy_ssl[];
-extern const struct conf_word words_verify_client[], words_proxy_auth[], words_deny_action[];
+extern const struct conf_word words_verify_client[], words_proxy_auth[], words_deny_action[], words_proxy_protocol[];
 
 /* Of the main block and events (conf_type_main.c). */
 extern const struct conf_type type_user, type_processes, type_affinity, type_priority, type_limit, type_limit_size;

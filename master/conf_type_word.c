@@ -31,6 +31,10 @@ const struct conf_word words_proxy_ssl[] = {
 	{ "off", PROXY_SSL_OFF }, { "on", PROXY_SSL_ON }, { "starttls", PROXY_SSL_STARTTLS }, { .text = NULL }
 };
 
+const struct conf_word words_proxy_protocol[] = {
+	{ "off", PROXY_PROTOCOL_OFF }, { "on", PROXY_PROTOCOL_V1 }, { "v2", PROXY_PROTOCOL_V2 }, { .text = NULL }
+};
+
 const struct conf_word words_deny_action[] = {
 	{ "refuse", DENY_REFUSE }, { "drop", DENY_DROP }, { .text = NULL }
 };

@@ -10,6 +10,7 @@
 #include "worker/gate.h"
 #include "worker/inquiry.h"
 #include "worker/means.h"
+#include "worker/preface.h"
 #include "worker/relay.h"
 #include "worker/session.h"
 
@@ -368,7 +369,9 @@ begin_login(struct session *s)
 static void
 on_connected(struct session *s)
 {
-	if (s->entry->ssl == PROXY_SSL_ON)
+	if (!preface_send(s))
+		fail_over(s);
+	else if (s->entry->ssl == PROXY_SSL_ON)
 		secure(s);
 	else
 		begin_login(s);

@@ -20,6 +20,7 @@ libworker_a_SOURCES = \
 	worker/handover.h worker/handover.c \
 	worker/aim.h worker/aim.c \
 	worker/means.h worker/means.c \
+	worker/preface.h worker/preface.c \
 	worker/relay.h worker/relay.c \
 	worker/farewell.h worker/farewell.c \
 	worker/handshake.h worker/handshake.c \

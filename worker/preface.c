@@ -1,0 +1,55 @@
+#include "worker/preface.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include "worker/entry.h"
+#include "worker/proto/proxyhdr.h"
+#include "worker/session.h"
+
+/* Where the client's connection came to: our own end of it. */
+static struct addr
+destination(const struct session *s)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	struct addr addr = { .family = AF_UNSPEC };
+
+	if (getsockname(s->client.io.fd, (struct sockaddr *)&sa, &len) == 0)
+		addr_from_sockaddr(&addr, &sa);
+	return addr;
+}
+
+static int
+compose(const struct session *s, struct buf *out)
+{
+	const struct facts *facts = &s->entry->facts;
+	const struct tls_facts *tls = &facts->tls;
+	const struct addr to = destination(s);
+	const struct proxyhdr_facts told = {
+		.authority = tls->sni, .session = facts->session,
+		.tls_version = facts->secure ? tls->protocol : NULL, .tls_cipher = tls->cipher,
+		.has_certificate = tls->subject != NULL,
+		.verified = tls->verify != NULL && strcmp(tls->verify, "SUCCESS") == 0,
+	};
+
+	if (session_server(s)->proxy_protocol == PROXY_PROTOCOL_V2)
+		return proxyhdr_write_v2(out, &s->addr, &to, &told);
+	return proxyhdr_write_v1(out, &s->addr, &to);
+}
+
+bool
+preface_send(struct session *s)
+{
+	struct buf out;
+	bool sent;
+
+	if (session_server(s)->proxy_protocol == PROXY_PROTOCOL_OFF)
+		return true;
+	buf_init(&out, PROXYHDR_MAX);
+	sent = compose(s, &out) == 0 && conn_send(&s->backend, buf_head(&out), out.len) == (ssize_t)out.len;
+	buf_reset(&out);
+	if (!sent)
+		session_log(s, LOG_ERROR, "could not send PROXY protocol header at once");
+	return sent;
+}
