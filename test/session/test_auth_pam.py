@@ -66,8 +66,8 @@ class Stack:
 def make_db(env, users, name="users"):
     """A database for pam_userdb; returns what to say as db=."""
     lines = "".join(f"{user}\n{crypt('$5$', 1000, password)}\n" for user, password in users.items())
-    subprocess.run([program("db_load"), "-T", "-t", "hash", "-f", env.write(name, lines, 0o600), env.path(f"{name}.db")],
-                   check=True)
+    text = env.write(name, lines, 0o600)
+    subprocess.run([program("db_load"), "-T", "-t", "hash", "-f", text, env.path(f"{name}.db")], check=True)
     return env.path(name)
 
 
@@ -130,7 +130,7 @@ def test_hostile_names_are_unknown(env):
     stack.refuses("joe", "", "empty password")
     stack.refuses("joe", "x" * 512, "password too long")
     assert stack.lets_in("joe", "secret"), "afterwards"
-    assert not re.search("p\u00e4ss|secret(?! )", stack.postern.log().replace(str(env.folder), "")), "a password in the log"
+    assert "secret" not in stack.postern.log() and "SECRET" not in stack.postern.log()
 
 
 def test_the_account_phase_counts(env):
@@ -176,7 +176,8 @@ def test_every_result_of_pam_is_no_or_not_now(env):
 def test_a_stack_that_is_broken_is_not_now(env):
     stack = Stack(env, userdb(env, {"joe": "secret"}))
     good = (stack.folder / "mail").read_text()
-    for broken in "auth required pam_no_such_module.so\n", "auth required pam_userdb.so db=/nowhere\n", "", "nonsense\n":
+    for broken in ("auth required pam_no_such_module.so\n", "auth required pam_userdb.so db=/nowhere\n", "",
+                   "nonsense\n"):
         stack.service(broken + "account required pam_permit.so\n")
         assert not stack.lets_in("joe", "secret"), broken
     (stack.folder / "mail").unlink()
@@ -208,7 +209,8 @@ def test_a_second_question_is_not_answered(env):
 
 def test_what_modules_say_is_for_the_log(env):
     message = env.write("message", "go\x1b[31m away \"now\"")
-    stack = Stack(env, f"auth optional pam_echo.so file={message}\nauth required pam_deny.so\naccount required pam_permit.so\n")
+    stack = Stack(env, f"auth optional pam_echo.so file={message}\nauth required pam_deny.so\n"
+                  "account required pam_permit.so\n")
     stack.refuses("joe", "secret", r"wrong password, PAM says: go\x1B[31m away \x22now\x22")
 
 
@@ -227,7 +229,8 @@ def test_modules_learn_where_the_client_is(env):
         lines = seen.read_text().splitlines()
         values = dict(line.split("=", 1) for line in lines if "=" in line)
         assert values["PAM_RHOST"] == rhost, values
-        assert values["PAM_USER"] == "joe" and values["PAM_SERVICE"] == "mail" and values["PAM_TTY"] == "postern", values
+        assert values["PAM_USER"] == "joe" and values["PAM_SERVICE"] == "mail", values
+        assert values["PAM_TTY"] == "postern", values
         assert values.get("PAM_RUSER", "") == "" and values["PAM_TYPE"] == "auth", values
         assert "secret" not in seen.read_text()
 
@@ -248,9 +251,11 @@ def test_the_helper_is_root_with_few_capabilities_or_a_user_of_its_own(env):
     stack = Stack(env, ENVIRONMENT.format(options="seteuid", script=path))
     assert stack.lets_in("joe", "secret")
     uid, effective, bounding, *descriptors = seen.read_text().split("\n")
-    kept = sum(1 << number for number in (0, 2, 3, 6, 7, 29))       # chown, dac_read_search, fowner, set[gu]id, audit_write
+    # chown, dac_read_search, fowner, setgid, setuid, audit_write
+    kept = sum(1 << number for number in (0, 2, 3, 6, 7, 29))
     assert uid == "0"
-    assert int(effective.split()[1], 16) & ~kept == 0 and int(bounding.split()[1], 16) & ~kept == 0, (effective, bounding)
+    for line in effective, bounding:
+        assert int(line.split()[1], 16) & ~kept == 0, line
     assert [fd for fd in descriptors if fd] <= ["0", "1", "2", "3"], "only ls itself has opened one"
     env.path("seen").unlink()
     env.folder.chmod(0o777)
@@ -271,7 +276,7 @@ def test_a_hung_module_costs_its_login_and_its_helper(env):
         assert stack.lets_in("joe", "secret")
     for client in hung:
         client.expect(NOT_NOW)
-    eventually(lambda: len(set(stack.helper_pids()) - set(pids)) == len(hung), "new helpers in the place of the hung ones")
+    eventually(lambda: len(set(stack.helper_pids()) - set(pids)) == len(hung), "new helpers in place of the hung ones")
     # Now all of them, and more than there are.
     hung = [stack.begin(f"slow{i}", "secret") for i in range(2 * len(pids))]
     for client in hung:

@@ -43,7 +43,8 @@ class Guided:
 
 def run_commands(env, text, said, users):
     """Runs each line of a block as the guide has it, passwords from standard input."""
-    for line in guide.replaced(text, {"/etc/postern/users": users, "postern-passwd": env.build / "postern-passwd"}).splitlines():
+    places = {"/etc/postern/users": users, "postern-passwd": env.build / "postern-passwd"}
+    for line in guide.replaced(text, places).splitlines():
         done = subprocess.run(["sh", "-c", f"{line} {'--stdin' if said else ''}"], input=said, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert done.returncode == 0, (line, done.stdout)
@@ -59,7 +60,8 @@ def test_auth_file_the_first_users(env):
 
 
 def test_auth_file_more_than_a_password(env):
-    users = env.write("users", guide.replaced(guide.block("auth-file", "/etc/postern/users"), {"10.0.0.8": env.ip(3)}), 0o600)
+    text = guide.replaced(guide.block("auth-file", "/etc/postern/users"), {"10.0.0.8": env.ip(3)})
+    users = env.write("users", text, 0o600)
     guided = Guided(env, "auth-file", **{"/etc/postern/users": users})
     assert guided.lets_in("joe") and {where for where, _ in guided.heard} == {env.ip(3)}
     assert guided.lets_in("ann") and any(b"ann@example.org" in line for _, line in guided.heard)
@@ -87,7 +89,8 @@ def test_auth_file_with_a_cache(env):
 def test_auth_file_several_files(env):
     domain = env.write("users.example.org", "joe@example.org:{PLAIN}sesame\n", 0o600)
     rest = env.write("users", "joe:{PLAIN}sesame\njoe@example.org:{PLAIN}never\nann@example.org:{PLAIN}sesame\n", 0o600)
-    guided = Guided(env, "auth-file", 2, **{"/etc/postern/users.example.org": domain, "/etc/postern/users;": f"{rest};"})
+    guided = Guided(env, "auth-file", 2, **{"/etc/postern/users.example.org": domain,
+                                            "/etc/postern/users;": f"{rest};"})
     assert guided.lets_in("joe@example.org") and guided.lets_in("joe") and guided.lets_in("ann@example.org")
     assert not guided.lets_in("joe@example.org", "never")
 
@@ -132,7 +135,8 @@ def test_auth_pam_against_guessing(env):
 
 def test_auth_pam_users_of_a_mail_server(env):
     needs_pam(env)
-    text, db = env.write("mailusers.txt", guide.block("auth-pam", "/etc/postern/mailusers.txt"), 0o600), env.path("mailusers")
+    text = env.write("mailusers.txt", guide.block("auth-pam", "/etc/postern/mailusers.txt"), 0o600)
+    db = env.path("mailusers")
     command = guide.block("auth-pam", 'after each change (pam_userdb adds the ".db" itself):')
     subprocess.run(guide.replaced(command, {"/etc/postern/mailusers.txt": text, "/etc/postern/mailusers.db": f"{db}.db",
                                             "db_load": program("db_load")}), shell=True, check=True)

@@ -82,7 +82,8 @@ def test_all_that_was_not_asked_for_stays_byte_for_byte(env):
     assert command.text() == USERS.replace(b"port=143", b"port=993")
     command.run("unlock", "bob")
     command.run("delete", "last")
-    assert command.text() == USERS.replace(b"port=143", b"port=993").replace(b"bob:!", b"bob:")[:-len(b"last:{PLAIN}secret")]
+    wanted = USERS.replace(b"port=143", b"port=993").replace(b"bob:!", b"bob:")
+    assert command.text() == wanted.removesuffix(b"last:{PLAIN}secret")
 
 
 def test_the_list_shows_no_password(env):
@@ -93,7 +94,8 @@ def test_the_list_shows_no_password(env):
 
 def test_dovecot_takes_what_is_made(env):
     command = Command(env, b"")
-    for scheme, *cost in ("YESCRYPT", "-r1"), ("SHA512-CRYPT", "-r1000"), ("SHA256-CRYPT", "-r1000"), ("BLF-CRYPT", "-r4"), ("PLAIN",):
+    for scheme, *cost in (("YESCRYPT", "-r1"), ("SHA512-CRYPT", "-r1000"), ("SHA256-CRYPT", "-r1000"),
+                          ("BLF-CRYPT", "-r4"), ("PLAIN",)):
         command.run("add", scheme, "-s", scheme, *cost, said="secret\n")
         stored = [line.split(":")[1] for line in command.text().decode().splitlines() if line.startswith(scheme)][0]
         subprocess.run([program("doveadm"), "-c", env.write("doveadm.conf", ""), "pw", "-t", stored, "-p", "secret"],
@@ -114,7 +116,8 @@ def test_what_postern_would_not_take_is_not_written(env):
     ]
     for words, why in cases:
         assert why in command.run(*words, said="secret\n", status=1), words
-    for said, why in ("\n", "empty password"), ("x" * 2000 + "\n", "too long"), ("a\rb\n", "line end"), ("a\0b\n", "NUL"):
+    for said, why in (("\n", "empty password"), ("x" * 2000 + "\n", "too long"),
+                      ("a\rb\n", "line end"), ("a\0b\n", "NUL")):
         assert why in command.run("add", "joe", said=said, status=1), said
     assert "no password was given" in command.run("add", "joe", "--stdin", status=1)
     assert command.text() == USERS
@@ -127,7 +130,8 @@ def test_what_postern_would_not_take_is_not_written(env):
 
 def test_no_password_stands_in_a_command_line(env):
     command = Command(env)
-    assert "no password may stand in a command line" in command.run("add", "joe", "--set", "pass=x", said="y\n", status=2)
+    said = command.run("add", "joe", "--set", "pass=x", said="y\n", status=2)
+    assert "no password may stand in a command line" in said
     for words in ["add", "joe", "secret"], ["add", "joe", "-p", "secret"], ["passwd", "ann", "--password=secret"]:
         assert "try --help" in command.run(*words, status=2)
     command.run("add", "joe", "-s", "PLAIN", "--set", "pass", said="for us\nfor%them\n")
@@ -236,8 +240,8 @@ def test_an_editor_that_writes_meanwhile_is_noticed(env):
     """The lock is ours alone; who takes none of it must not lose its work."""
     command = Command(env)
     fd = os.open(command.path.parent, os.O_RDONLY)
-    proc = subprocess.Popen(["strace", "-f", "-qq", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=2000000:when=1",
-                             "-o", "/dev/null", *map(str, command.argv("delete", "ann"))], stderr=subprocess.PIPE, text=True)
+    slowly = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=2000000:when=1"]
+    proc = subprocess.Popen([*slowly, *command.argv("delete", "ann")], stderr=subprocess.PIPE, text=True)
     eventually(lambda: ".users.postern-passwd" in os.listdir(fd), "the new text is being written")
     with command.path.open("ab") as file:
         file.write(b"\nmeanwhile:*\n")

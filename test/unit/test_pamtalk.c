@@ -56,14 +56,16 @@ static const struct {
 	const char *said;
 } talks[] = {
 	{ { { { PAM_PROMPT_ECHO_OFF, "Password: ", "sesame" } } }, PAM_SUCCESS, "" },
-	{ { { { PAM_PROMPT_ECHO_ON, "login: ", "joe" }, { PAM_PROMPT_ECHO_OFF, "Password: ", "sesame" } } }, PAM_SUCCESS, "" },
+	{ { { { PAM_PROMPT_ECHO_ON, "login: ", "joe" }, { PAM_PROMPT_ECHO_OFF, "Password: ", "sesame" } } },
+	    PAM_SUCCESS, "" },
 	{ { { { PAM_PROMPT_ECHO_OFF, "Password: ", "sesame" } }, { { PAM_PROMPT_ECHO_OFF, "Password: ", "sesame" } } },
 	    PAM_SUCCESS, "" },
 	{ { { { PAM_PROMPT_ECHO_OFF, "Password: ", "sesame" } }, { { PAM_PROMPT_ECHO_OFF, "Code: ", NULL } } },
 	    PAM_CONV_ERR, "Code: " },
 	{ { { { PAM_PROMPT_ECHO_OFF, "Password: ", "" }, { PAM_PROMPT_ECHO_OFF, "New password: ", NULL } } },
 	    PAM_CONV_ERR, "New password: " },
-	{ { { { PAM_PROMPT_ECHO_OFF, NULL, "sesame" } }, { { PAM_PROMPT_ECHO_OFF, NULL, "sesame" } } }, PAM_SUCCESS, "" },
+	{ { { { PAM_PROMPT_ECHO_OFF, NULL, "sesame" } }, { { PAM_PROMPT_ECHO_OFF, NULL, "sesame" } } },
+	    PAM_SUCCESS, "" },
 	{ { { { PAM_TEXT_INFO, "one", NULL }, { PAM_ERROR_MSG, "two\xff\x1b[m", NULL }, { PAM_TEXT_INFO, NULL, NULL } },
 	    { { PAM_TEXT_INFO, "three\nfour", NULL } } }, PAM_SUCCESS, "one; two\xff\x1b[m; three" },
 	{ { { { PAM_PROMPT_ECHO_OFF, "Password: ", "" }, { PAM_RADIO_TYPE, "yes or no", NULL } } }, PAM_CONV_ERR, "" },

@@ -145,7 +145,8 @@ pamverdict_suite(void)
 
 	suite_add_tcase(suite, tcase);
 	tcase_add_test(tcase, of_all_results_only_success_lets_in);
-	tcase_add_loop_test(tcase, what_is_about_the_user_is_a_no_and_what_is_about_the_stack_is_not, 0, UNIT_COUNT(results));
+	tcase_add_loop_test(tcase, what_is_about_the_user_is_a_no_and_what_is_about_the_stack_is_not, 0,
+	    UNIT_COUNT(results));
 	tcase_add_loop_test(tcase, hostile_names_are_unknown_and_pam_is_not_asked, 0, UNIT_COUNT(names));
 	tcase_add_test(tcase, lengths_are_bounded);
 	tcase_add_loop_test(tcase, what_is_no_login_with_a_password_is_refused, 0, UNIT_COUNT(requests));

@@ -67,8 +67,8 @@ ask(const char *text, const struct helper_request *request, struct helper_reply 
 	passwdfile_free(&table);
 	ck_assert((reply.outcome == HELPER_ACCEPTED) == (reply.reason == NULL));
 	ck_assert_int_ne(reply.outcome, HELPER_UNAVAILABLE);
-	ck_assert((reply.outcome == HELPER_UNKNOWN) == (reply.reason != NULL && strcmp(reply.reason, "unknown user") == 0));
 	snprintf(reason, sizeof(reason), "%s", reply.reason != NULL ? reply.reason : "");
+	ck_assert((reply.outcome == HELPER_UNKNOWN) == (strcmp(reason, "unknown user") == 0));
 	if (out != NULL)
 		*out = reply;
 	else

@@ -74,7 +74,8 @@ say(struct helper_reply *reply, const struct attempt *attempt, struct pamverdict
 	if (verdict.outcome != HELPER_ACCEPTED)
 		reply->reason = said[0] != '\0' ? mem_printf("%s, PAM says: %s", reason, said) : mem_strdup(reason);
 	else if (said[0] != '\0')
-		log_say(LOG_INFO, "auth_pam: a user was let in, PAM says: %s", log_text(text, sizeof(text), said, strlen(said)));
+		log_say(LOG_INFO, "auth_pam: a user was let in, PAM says: %s",
+		    log_text(text, sizeof(text), said, strlen(said)));
 	reply->outcome = verdict.outcome;
 	reply->wait_ms = attempt->talk.wait_ms;
 }

@@ -154,7 +154,8 @@ note_strange_keys(const struct passwdargs *args)
 
 /* The new text, judged as postern will. Returns NULL, or why not, the caller's to free. */
 static char *
-compose(const struct passwdargs *args, const struct passwdedit *edit, const struct passwdstore *store, struct buf *fresh)
+compose(const struct passwdargs *args, const struct passwdedit *edit, const struct passwdstore *store,
+    struct buf *fresh)
 {
 	const char *wrong = passwdedit_apply(edit, store->text.bytes, store->text.len, fresh);
 	char *why = wrong != NULL ? mem_strdup(wrong) : judge_text(args->file, buf_head(fresh), fresh->len);

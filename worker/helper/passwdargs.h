@@ -12,7 +12,9 @@
 
 #include "worker/helper/passwdedit.h"
 
-enum passwdargs_does { PASSWDARGS_LISTS, PASSWDARGS_VERIFIES, PASSWDARGS_EDITS, PASSWDARGS_HELPS, PASSWDARGS_SAYS_VERSION };
+enum passwdargs_does {
+	PASSWDARGS_LISTS, PASSWDARGS_VERIFIES, PASSWDARGS_EDITS, PASSWDARGS_HELPS, PASSWDARGS_SAYS_VERSION
+};
 
 struct passwdargs_command {
 	const char *name;

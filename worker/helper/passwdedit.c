@@ -261,8 +261,9 @@ put_keys(struct buf *out, const struct passwdedit *edit, const struct piece *old
 	put_old_keys(out, edit, *old, done);
 	for (size_t i = 0; i < edit->key_count; i++) {
 		const struct passwdedit_key *key = &edit->keys[i];
+		const struct piece name = { key->name, strlen(key->name) };
 
-		if (key->value == NULL || done[i] || change_of(edit, (struct piece){ key->name, strlen(key->name) }) != i)
+		if (key->value == NULL || done[i] || change_of(edit, name) != i)
 			continue;
 		if (out->len > begin && buf_head(out)[out->len - 1] != ' ')
 			put_text(out, " ");

@@ -67,7 +67,8 @@ open_once(struct passwdstore *store, const char *path, enum passwdstore_use use)
 		return -1;
 	/* Not to be held up by the other end of a fifo. */
 	store->fd = open(store->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (store->fd == -1 || (use != PASSWDSTORE_READ && lock(store->fd) == -1) || fstat(store->fd, &store->was) == -1)
+	if (store->fd == -1 || (use != PASSWDSTORE_READ && lock(store->fd) == -1) ||
+	    fstat(store->fd, &store->was) == -1)
 		return -1;
 	if (use == PASSWDSTORE_READ)
 		return 1;
