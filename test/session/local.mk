@@ -33,3 +33,4 @@ EXTRA_DIST += test/session/test_real.py
 EXTRA_DIST += test/session/test_tls_words.py test/session/test_tls_agree.py test/session/test_tls_sessions.py test/session/test_tls_starttls.py test/session/test_tls_reload.py test/session/test_tls_checks.py test/session/test_tls_strangers.py
 
 EXTRA_DIST += test/session/test_oauth.py test/session/test_sasl.py
+EXTRA_DIST += test/session/test_auth_cache.py test/session/test_auth_chain.py
