@@ -9,6 +9,8 @@
 #include "common/mem.h"
 #include "worker/proto/line.h"
 
+#define TELLING 4       /* characters of a password that are not shown, though they are not all of it */
+
 void
 credentials_reset(struct credentials *c)
 {
@@ -122,17 +124,31 @@ note_set(char note[PROTO_NOTE], const char *format, ...)
 	va_end(args);
 }
 
-/* Does `line` begin with `text`, as it is or with `\` before some of its characters? */
+/*
+ * Does `line` begin with `text`, as it is or with `\` before some of its characters? One
+ * that ends within it may have been cut there; a few characters may be chance.
+ */
 static bool
 repeats(const char *line, size_t len, const char *text)
 {
-	for (; len > 0 && *text != '\0'; line++, len--) {
-		if (*line == *text)
-			text++;
+	size_t seen = 0;
+
+	for (; len > 0 && text[seen] != '\0'; line++, len--) {
+		if (*line == text[seen])
+			seen++;
 		else if (*line != '\\')
 			return false;
 	}
-	return *text == '\0';
+	return text[seen] == '\0' || seen >= TELLING;
+}
+
+static bool
+holds(const char *line, size_t len, const char *text)
+{
+	for (size_t at = 0; at < len; at++)
+		if (repeats(line + at, len - at, text))
+			return true;
+	return false;
 }
 
 /* Does this much of base64 stand for something that holds `text`? */
@@ -141,7 +157,7 @@ encodes(const char *base64, size_t len, const char *text)
 {
 	char *bytes = mem_alloc(BASE64_DECODED(len));
 	ssize_t count = base64_decode(bytes, base64, len - len % 4);
-	bool found = count > 0 && memmem(bytes, (size_t)count, text, strlen(text)) != NULL;
+	bool found = count > 0 && holds(bytes, (size_t)count, text);
 
 	mem_wipe(bytes, BASE64_DECODED(len));
 	mem_free(bytes);
@@ -172,12 +188,15 @@ login_repeats_password(const struct login *login, const char *line, size_t len)
 
 	if (pass == NULL || *pass == '\0')
 		return false;
-	for (size_t at = 0; at < len; at++)
-		if (repeats(line + at, len - at, pass))
-			return true;
-	for (size_t at = 0, run; at < len; at += run > 0 ? run : 1)
-		if ((run = base64_run(line + at, len - at)) >= 4 && encodes(line + at, run, pass))
-			return true;
+	if (holds(line, len, pass))
+		return true;
+	for (size_t at = 0, run; at < len; at += run > 0 ? run : 1) {
+		run = base64_run(line + at, len - at);
+		/* Its beginning may have been cut off, or be something else's end. */
+		for (size_t skip = 0; skip < 4 && run >= skip + 4; skip++)
+			if (encodes(line + at + skip, run - skip, pass))
+				return true;
+	}
 	return false;
 }
 

@@ -222,7 +222,7 @@ enum login_verdict login_starttls(struct login *login, const struct buf *in);
 /* Composes client->note or login->note. Text of strangers goes through log_text() first. */
 void note_set(char note[PROTO_NOTE], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Does a backend's line hold the password that it is sent, plain or in base64? */
+/* Does a backend's line hold the password that it is sent, plain or in base64, or end with the beginning of it? */
 bool login_repeats_password(const struct login *login, const char *line, size_t len);
 
 /*
