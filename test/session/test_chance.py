@@ -95,8 +95,8 @@ class House:
             said += line.rstrip(b"\r\n") + b" "
             tag = (said.split() or [b"a"])[0]
             if rng.random() < 0.1:
-                wire.send(rng.choice((b"+ \r\n" * 9, b"+\r\n", b"334 \r\n" * 9, b"* x {7}\r\n", b"* y\r\n" * 500, b"\0\r\n",
-                                      tag + b" OK\r\n" if b"+" in tag else b"", b"235\0 x\r\n", b"z" * 9000)))
+                wire.send(rng.choice((b"+ \r\n" * 9, b"+\r\n", b"334 \r\n" * 9, b"* x {7}\r\n", b"* y\r\n" * 500,
+                                      b"\0\r\n", b"235\0 x\r\n", b"z" * 9000)))
             elif line.startswith((b"EHLO", b"HELO")):
                 wire.send(EHLO)
                 said = b""
