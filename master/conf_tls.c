@@ -98,6 +98,19 @@ check_peer_side(struct conf_build *b, const struct server *server, const struct 
 	return -1;
 }
 
+/* A backend that is to see our certificate must be shown one. */
+static int
+check_external(struct conf_build *b, const struct server *server)
+{
+	const char *lacks = server->proxy_ssl == PROXY_SSL_OFF ? "proxy_ssl" :
+	    count(server->proxy_tls.certificates) == 0 ? "proxy_ssl_certificate" : NULL;
+
+	if (server->proxy_auth != PROXY_AUTH_EXTERNAL || lacks == NULL)
+		return 0;
+	conf_say(LOG_EMERG, place_of(b, server, "proxy_auth"), "\"proxy_auth external\" needs \"%s\"", lacks);
+	return -1;
+}
+
 int
 conf_tls_complete(struct conf_build *b, struct server *server)
 {
@@ -107,7 +120,7 @@ conf_tls_complete(struct conf_build *b, struct server *server)
 		server->auth_http_tls.needed |= (*link)->source->https;
 	if (check_client_side(b, server) == -1)
 		return -1;
-	if (check_peer_side(b, server, &server->proxy_tls, "proxy_ssl") == -1)
+	if (check_external(b, server) == -1 || check_peer_side(b, server, &server->proxy_tls, "proxy_ssl") == -1)
 		return -1;
 	return check_peer_side(b, server, &server->auth_http_tls, "auth_http_ssl");
 }

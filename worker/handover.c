@@ -543,10 +543,6 @@ choose_means(struct session *s, const struct auth_answer *answer)
 		session_log(s, LOG_ERROR, "no password available");
 		return false;
 	}
-	if (e->task.means.how == PROXY_AUTH_EXTERNAL && e->ssl == PROXY_SSL_OFF) {
-		session_log(s, LOG_ERROR, "\"proxy_auth external\" needs TLS to the upstream");
-		return false;
-	}
 	return true;
 }
 

@@ -62,8 +62,11 @@ ssl_require_crl = no
 """
         self.dovecot = Dovecot(env, env.ip(2), USERS, more=more, tls=pair)
         self.auth = env.keep(AuthHttp((env.ip(3), 9000), self.answer))
+        submission = ""
         if postfix:
             self.postfix = Postfix(env, env.ip(4), sasl=self.dovecot.auth_socket)
+            submission = (f"server {{ listen {self.ip}:587; protocol smtp; proxy_pass {env.ip(4)}; proxy_ssl off; "
+                          "xclient off; proxy_smtp_auth on; }")
         self.secret = env.write("master.secret", "of all\n", 0o600)
         settings = settings.format(secret=self.secret, cert=gateway[0], key=gateway[1])
         self.postern = env.postern(f"""
@@ -74,7 +77,7 @@ ssl_require_crl = no
     {settings}
     server {{ listen {self.ip}:143; protocol imap; proxy_pass {env.ip(2)}; }}
     server {{ listen {self.ip}:110; protocol pop3; proxy_pass {env.ip(2)}; }}
-    server {{ listen {self.ip}:587; protocol smtp; proxy_pass {env.ip(4)}; proxy_ssl off; xclient off; proxy_smtp_auth on; }}
+    {submission}
 """, level="info")
         env.keep(self)
 

@@ -352,6 +352,9 @@ static const struct {
 	{ "auth_passthrough on; proxy_pass 127.0.0.1; protocol smtp;",
 	    "\"auth_passthrough\" lets the backend judge the client's password, which \"proxy_smtp_auth off\" does "
 	    "not show it" },
+	{ "auth_file users; proxy_auth external;", "\"proxy_auth external\" needs \"proxy_ssl\"" },
+	{ "auth_file users; proxy_auth external; proxy_ssl on;",
+	    "\"proxy_auth external\" needs \"proxy_ssl_certificate\"" },
 	{ "imap_auth plain external; auth_pam mail; auth_file users;",
 	    "\"imap_auth external\" cannot be served by \"auth_file\" or \"auth_pam\": leave it out, or add "
 	    "\"auth_http\"" },
