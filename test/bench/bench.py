@@ -3,16 +3,19 @@
 
     bench.py [--build DIR] [--logins N] [--idle N] [--megabytes N] [--rounds N] [PART ...]
 
-PART is syscalls, cpu, idle, bulk, tls-latency, tls-cpu, tls-idle or tls-bulk; all of them
-without one. Both proxies have one worker, error_log at level error, the same auth server
+PART is syscalls, cpu, idle, bulk, tls-latency, tls-cpu, tls-idle, tls-bulk, auth-cache or jwt;
+all of them without one. Both proxies have one worker, error_log at level error, the same auth server
 (HTTP, kept connections), the same IMAP backend, which this program plays itself, and for
 imaps the same certificate (ECDSA P-256; TLS 1.3). Rounds are interleaved and the median
 is printed; absolute figures move with the machine, the ratio is what counts. Memory is
-that of freshly started proxies. All happens in a network namespace of its own. Needs
+that of freshly started proxies. auth-cache has Postern beside itself: users of a password
+file (bcrypt, cost 10) come back all at once, without auth_cache and with it; jwt likewise
+shows what judging tokens costs. All happens in a network namespace of its own. Needs
 root, nginx with its mail module, openssl and strace.
 """
 import argparse
 import asyncio
+import base64
 import concurrent.futures
 import glob
 import os
@@ -28,7 +31,13 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "session"))
+from harness import Env         # noqa: E402
+from issuer import Issuer       # noqa: E402
+
 BACKEND, AUTH, FRONT = ("127.44.0.2", 2143), ("127.44.0.3", 9000), {"postern": ("127.44.0.4", 2143), "nginx": ("127.44.0.5", 2143)}
+FRONT |= {"without": ("127.44.0.6", 2143), "with": ("127.44.0.7", 2143), "EdDSA": ("127.44.0.8", 2143),
+          "RS256": ("127.44.0.9", 2143)}
 TLS_PORT = 2993
 CHUNK = bytes(65536 - 2) + b"\r\n"
 
@@ -57,7 +66,7 @@ class Backend(asyncio.Protocol):
         self.transport, self.held, self.literal, self.sink, self.feed = transport, b"", 0, 0, 0
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_write_buffer_limits(high=1 << 20)
-        transport.write(b"* OK [CAPABILITY IMAP4rev1 LITERAL+] backend\r\n")
+        transport.write(b"* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR AUTH=XOAUTH2] backend\r\n")
 
     paused = feeding = False
 
@@ -197,6 +206,18 @@ mail {{ server_name bench; auth_http {AUTH[0]}:{AUTH[1]}/auth;
     return Proxy("postern", [str(build / "postern"), "-p", str(folder), "-c", str(folder / "postern.conf")], folder)
 
 
+def start_alone(name, build, folder, mail):
+    """A postern with sources of its own, which are this text."""
+    (folder / f"{name}.conf").write_text(f"""
+daemon off; worker_processes 1;
+error_log {folder}/{name}.log error; pid {folder}/{name}.pid; auth_helper_path {build};
+events {{ worker_connections 8192; }}
+mail {{ server_name bench; proxy_pass {BACKEND[0]}:{BACKEND[1]}; {mail}
+    server {{ listen {FRONT[name][0]}:{FRONT[name][1]}; protocol imap; }} }}
+""")
+    return Proxy(name, [str(build / "postern"), "-p", str(folder), "-c", str(folder / f"{name}.conf")], folder)
+
+
 def start_nginx(folder):
     program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
     module = next(iter(glob.glob("/usr/lib*/nginx/modules/ngx_mail_module.so")), None)
@@ -237,15 +258,18 @@ async def greet(address, tls=None):
     return reader, writer
 
 
-async def log_in(reader, writer):
-    writer.write(b"a LOGIN joe secret\r\n")
+LOGIN = b"a LOGIN joe secret\r\n"
+
+
+async def log_in(reader, writer, words=LOGIN):
+    writer.write(words)
     assert b"OK" in await reader.readline()
 
 
-async def one_login(address):
+async def one_login(address, words=LOGIN):
     """Connect, greeting, login, one NOOP answered by the backend, LOGOUT."""
     reader, writer = await greet(address)
-    await log_in(reader, writer)
+    await log_in(reader, writer, words)
     writer.write(b"b NOOP\r\n")
     assert b"OK" in await reader.readline()
     writer.write(b"c LOGOUT\r\n")
@@ -253,11 +277,12 @@ async def one_login(address):
     writer.close()
 
 
-async def many_logins(address, count, at_once=32):
-    async def lane(n):
+async def many_logins(address, count, at_once=32, words=LOGIN):
+    """`words` may depend on the lane's number."""
+    async def lane(number, n):
         for _ in range(n):
-            await one_login(address)
-    await asyncio.gather(*[lane(count // at_once) for _ in range(at_once)])
+            await one_login(address, words(number) if callable(words) else words)
+    await asyncio.gather(*[lane(number, count // at_once) for number in range(at_once)])
 
 
 async def in_groups(things, begin):
@@ -348,7 +373,8 @@ def table(title, unit, figures):
     for name, value in medians.items():
         print(f"    {name:10} {value:12.1f} {unit}")
     if len(medians) == 2:
-        print(f"    {'ratio':10} {medians['postern'] / medians['nginx']:12.3f}")
+        first, second = medians.values()
+        print(f"    {'ratio':10} {first / second:12.3f}")
 
 
 def trace(proxy, work):
@@ -456,9 +482,65 @@ def measure_tls_bulk(proxies, args):
     measure_bulk(proxies, args, trusting())
 
 
+def storm(proxy, count, words):
+    """So many clients log in, 64 at once; (logins a second, us of CPU a login in all processes of the proxy)."""
+    before, start = proxy.cpu_us(), time.perf_counter()
+    asyncio.run(many_logins(proxy.address, count, 64, words))
+    seconds = time.perf_counter() - start
+    return count / seconds, (proxy.cpu_us() - before) / count
+
+
+def compare(title, proxies, rounds, work):
+    """Runs storms in turns; work(proxy) is one."""
+    figures = interleave(proxies, rounds, work)
+    for column, (what, unit) in enumerate((("logins a second", "/s"), ("CPU a login, workers and helpers", "us"))):
+        table(f"{title}: {what}", unit, {name: [pair[column] for pair in pairs] for name, pairs in figures.items()})
+
+
+def measure_auth_cache(proxies, args):
+    build, folder = args.build.resolve(), args.folder
+    users = folder / "users"
+    users.touch(0o600)
+    subprocess.run([build / "postern-passwd", "-s", "BLF-CRYPT", "-r", "10", "-i", users, "add", "user"],
+                   input=b"secret\n", check=True, stdout=subprocess.DEVNULL)
+    secret = users.read_text().strip().partition(":")[2]
+    users.write_text("".join(f"user{i}:{secret}\n" for i in range(64)))
+    pair = [start_alone("without", build, folder, f"auth_file {users};"),
+            start_alone("with", build, folder, f"auth_file {users}; auth_cache zone=logins:1m ttl=1h;")]
+
+    def words(number):
+        return b"a LOGIN user%d secret\r\n" % number
+    try:
+        storm(pair[1], 64, words)       # everybody has been here before
+        compare("64 users of bcrypt, cost 10, come back, without auth_cache and with it", pair, args.rounds,
+                lambda proxy: storm(proxy, 128 if proxy is pair[0] else args.logins // 64 * 64, words))
+    finally:
+        for proxy in pair:
+            proxy.stop()
+
+
+def measure_jwt(proxies, args):
+    build, folder = args.build.resolve(), args.folder
+    pair, tokens = [], {}
+    try:
+        for alg in "EdDSA", "RS256":
+            (folder / alg).mkdir()
+            issuer = Issuer(Env(0, build, folder / alg), (alg,))
+            said = f"user=joe@example.org\1auth=Bearer {issuer.token()}\1\1".encode()
+            tokens[alg] = b"a AUTHENTICATE XOAUTH2 " + base64.b64encode(said) + b"\r\n"
+            pair.append(start_alone(alg, build, folder, f"auth_jwt {issuer.path}; auth_token_issuer {issuer.URL}; "
+                                    "auth_token_audience mail; imap_auth xoauth2;"))
+        compare("tokens of auth_jwt", pair, args.rounds,
+                lambda proxy: storm(proxy, args.logins // 64 * 64, tokens[proxy.name]))
+    finally:
+        for proxy in pair:
+            proxy.stop()
+
+
 PARTS = {"syscalls": measure_syscalls, "cpu": measure_cpu, "idle": measure_idle, "bulk": measure_bulk,
          "tls-latency": measure_tls_latency, "tls-cpu": measure_tls_cpu, "tls-idle": measure_tls_idle,
-         "tls-bulk": measure_tls_bulk}
+         "tls-bulk": measure_tls_bulk, "auth-cache": measure_auth_cache, "jwt": measure_jwt}
+OURS = {"auth-cache", "jwt"}    # nginx has nothing like it
 
 
 def main():
@@ -474,7 +556,7 @@ def main():
         os.environ["POSTERN_BENCH_INSIDE"] = "1"
         os.execvp("unshare", ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh",
                               sys.executable, __file__, *sys.argv[1:]])
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-bench."))
+    folder = args.folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-bench."))
     folder.chmod(0o755)
     make_certificate(folder)
     # Proxies and peers inherit it: an idle session is two descriptors here and two there.
@@ -484,9 +566,8 @@ def main():
     proxies = []
     try:
         time.sleep(0.5)
-        for proxy in (start_postern(args.build.resolve(), folder), start_nginx(folder)):
-            if proxy:
-                proxies.append(proxy)
+        if set(args.parts or PARTS) - OURS:
+            proxies += filter(None, (start_postern(args.build.resolve(), folder), start_nginx(folder)))
         for part in args.parts or PARTS:
             PARTS[part](proxies, args)
     finally:
