@@ -494,15 +494,16 @@ def test_nothing_that_was_said_lies_in_shared_memory(env):
 
 
 def all_memory(pid):
-    """All that a process can write to, but for what it shares."""
+    """All that a process can write to, but for what it shares, and for the vast shadow of AddressSanitizer."""
     found = []
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines():
             where, mode = line.split()[:2]
             if mode.startswith("rw-p"):
                 start, end = (int(x, 16) for x in where.split("-"))
-                memory.seek(start)
-                found.append(memory.read(end - start))
+                if end - start < 64 << 20:
+                    memory.seek(start)
+                    found.append(memory.read(end - start))
     return b"\n".join(found)
 
 

@@ -4,8 +4,10 @@ import signal
 
 from harness import Vitals, Wire, eventually, open_files, weight
 from peers import AuthHttp, Listener, accept, imap_backend, smtp_backend
+from real import MariaDB
 from stage import b64
 from test_auth_file import cpu, crypt
+from test_auth_mysql import TABLE
 from test_chain import NOT_NOW, OK, REFUSED, House, refuse, unknown
 
 
@@ -146,7 +148,59 @@ def test_only_the_last_source_makes_an_unknown_user_cost_a_hash(env):
     assert cost(1143, "nobody") > wrong / 2
 
 
+def mysql(env):
+    """A MariaDB with users, and the text that makes it a source."""
+    db = MariaDB(env)
+    db.sql(TABLE)
+    db.sql("INSERT INTO mail.users (name, password) VALUES ('ann', '{PLAIN}right'), ('off', '!{PLAIN}right')")
+    secret = env.write("dbpass", "dbpass\n", 0o600)
+    return db, (f"auth_mysql unix:{db.socket}; auth_mysql_user postern; auth_mysql_database mail; "
+                f"auth_mysql_password_file {secret}; "
+                'auth_mysql_query "SELECT password FROM users WHERE name = :user"; ')
+
+
+@weight(8)
+def test_a_database_in_the_midst_of_a_chain(env):
+    """It decides about its users; when it is away, nobody gets around it, but for those whom the cache knows."""
+    db, source = mysql(env)
+    house = House(env, "{file}; " + source + "{http}; {backend} auth_cache zone=logins:1m ttl=1h negative=1h;",
+                  "joe:{PLAIN}right\n")
+    assert house.login("ann", "right") == OK
+    assert REFUSED.fullmatch(house.login("ann", "wrong"))
+    assert REFUSED.fullmatch(house.login("off", "right"))
+    assert house.asked() == []
+    assert house.login("jim", "right") == OK
+    assert house.asked() == ["jim"]
+    said = house.postern.wait_log('client (logged in|login failed).*login: "(ann|off)"', 3)
+    assert all(f"source: auth_mysql unix:{db.socket}, " in line for line in said), said
+    db.kill()
+    assert house.login("joe", "right") == OK
+    assert house.login("ann", "right") == OK
+    assert REFUSED.fullmatch(house.login("ann", "wrong"))
+    assert house.login("jim", "right") == OK            # here all that was asked is known
+    assert house.login("ann", "other") == NOT_NOW
+    assert house.login("eve", "right") == NOT_NOW
+    assert house.asked() == ["jim"]
+    db.start()
+    eventually(lambda: house.login("eve", "right") == OK, "the database is back")
+    assert house.asked() == ["jim", "eve"]
+
+
 # -- what reloads leave
+
+@weight(12)
+def test_a_hundred_reloads_leave_connections_to_a_database_alone(env):
+    db, source = mysql(env)
+    house = House(env, source + "auth_helpers 3; {backend}", level="notice")
+    assert house.login("ann", "right") == OK
+    helpers = house.postern.children("auth_mysql")
+    eventually(lambda: len(db.connections("postern")) == len(helpers), "each helper has its connection")
+    before = db.connections("postern")
+    for _ in range(100):
+        house.postern.reload()
+    assert house.login("ann", "right") == OK
+    assert house.postern.children("auth_mysql") == helpers and len(helpers) == 3
+    assert db.connections("postern") == before
 
 @weight(20)
 def test_a_hundred_reloads_leave_no_connection_to_an_auth_server_behind(env):
