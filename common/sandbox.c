@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -96,8 +97,23 @@ static const struct {
 #define OPENING (sizeof(opening) / sizeof(opening[0]))
 #define WRITING (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND)
 
-/* What a program of ours may be long: head, list, three steps and the flags for each way to open, three ends. */
-#define STEPS_MAX (4 + REFUSED + 3 * OPENING + 3)
+/*
+ * setsockopt(2) with SO_LINGER: whoever closes the last descriptor of such a socket waits, and
+ * that can be another process, the master even, that has been sent one.
+ */
+static const struct {
+	size_t at;
+	uint32_t value;
+} lingering[] = {
+	{ offsetof(struct seccomp_data, nr), __NR_setsockopt },
+	{ offsetof(struct seccomp_data, args[1]), SOL_SOCKET },
+	{ offsetof(struct seccomp_data, args[2]), SO_LINGER },
+};
+
+#define LINGERING (sizeof(lingering) / sizeof(lingering[0]))
+
+/* What a program of ours may be long: head, list, three steps for each way to open, two for each test of lingering, three ends. */
+#define STEPS_MAX (4 + REFUSED + 3 * OPENING + 2 * LINGERING + 3)
 
 /* A jump counts the steps to pass over in eight bits. */
 _Static_assert(STEPS_MAX < 250, "the list has become too long for one jump");
@@ -110,14 +126,14 @@ jump(uint16_t test, uint32_t value, size_t if_so, size_t if_not)
 
 /*
  * The filter: wrong machine, die; listed, refuse; opens a path: refuse, or when reading is
- * allowed look at its flags; else go on. The kernel works out once which calls it always
+ * allowed look at its flags; makes a socket linger: refuse; else go on. The kernel works out once which calls it always
  * lets pass and asks nothing more for those.
  */
 static size_t
 compose(struct sock_filter *program, bool reading)
 {
 	size_t open_steps = reading ? 3 : 1, at = 0;
-	size_t allow = 4 + REFUSED + open_steps * OPENING, refuse = allow + 1, kill = allow + 2;
+	size_t allow = 4 + REFUSED + open_steps * OPENING + 2 * LINGERING, refuse = allow + 1, kill = allow + 2;
 
 	program[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
 	program[at] = jump(BPF_JEQ, ARCHITECTURE, 0, kill - at - 1);
@@ -135,6 +151,12 @@ compose(struct sock_filter *program, bool reading)
 		/* Either way it ends here: the number is not loaded any more. */
 		program[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, opening[i].flags_at);
 		program[at] = jump(BPF_JSET, WRITING, refuse - at - 1, allow - at - 1);
+		at++;
+	}
+	/* The low halves, on both machines: all that an int has. */
+	for (size_t i = 0; i < LINGERING; i++) {
+		program[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)lingering[i].at);
+		program[at] = jump(BPF_JEQ, lingering[i].value, i + 1 < LINGERING ? 0 : refuse - at - 1, allow - at - 1);
 		at++;
 	}
 	MUST(at == allow);

@@ -2,8 +2,8 @@
  * sandbox - after this, nobody here opens a path or runs a program
  *
  * no_new_privs and a seccomp filter that answers EACCES to whatever opens, makes or
- * changes a path, binds a socket, runs a program, or reaches into another process or deep
- * into the kernel, and kills for a system call of another architecture. Descriptors are
+ * changes a path, binds a socket, runs a program, reaches into another process or deep
+ * into the kernel, or makes who closes a socket wait (SO_LINGER), and kills for a system call of another architecture. Descriptors are
  * served as before, and UNIX peers can still be reached by their path. Built with
  * sanitizers, which open files when they report, it only logs. Built on: must.
  */

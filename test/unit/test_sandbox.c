@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -184,6 +186,30 @@ serve(void *path)
 	return strcmp(word, "abc") == 0 ? 0 : 3;
 }
 
+static int
+linger(void *data)
+{
+	const struct linger on = { 1, 60 };
+	int yes = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (sandbox_enter(*(enum sandbox_level *)data) == -1)
+		return CANNOT_ENTER;
+	if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof(yes)) == -1 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)) == -1)
+		return 1;
+	errno = 0;
+	return setsockopt(fd, SOL_SOCKET, SO_LINGER, &on, sizeof(on)) == -1 ? errno : 0;
+}
+
+/* The master may be sent such a socket, and has to close it. */
+START_TEST(no_socket_keeps_who_closes_it)
+{
+	enum sandbox_level levels[] = { SANDBOX_CLOSED, SANDBOX_READING };
+
+	ck_assert_int_eq(child_run(linger, &levels[_i]), EACCES);
+}
+END_TEST
+
 START_TEST(sockets_work_on_and_paths_can_be_connected_to)
 {
 	char dir[] = "/tmp/postern-sandbox-XXXXXX", path[64];
@@ -256,10 +282,12 @@ sandbox_suite(void)
 	tcase_add_loop_test(tcase, a_listed_call_is_refused, 0, UNIT_COUNT(refused));
 	tcase_add_test(tcase, where_reading_is_allowed_nothing_else_is);
 	tcase_add_test(tcase, threads_are_inside_too);
+	tcase_add_loop_test(tcase, no_socket_keeps_who_closes_it, 0, 2);
 #else
 	(void)a_listed_call_is_refused;
 	(void)where_reading_is_allowed_nothing_else_is;
 	(void)threads_are_inside_too;
+	(void)no_socket_keeps_who_closes_it;
 #endif
 	return suite;
 }
