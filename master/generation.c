@@ -196,6 +196,7 @@ send_logs(struct place *place)
 static const struct place_role worker_role = {
 	.name = "worker process",
 	.kind = BOARD_WORKER,
+	.knows_end = true,
 	.become = become_worker,
 	.ready = on_ready,
 	.room = send_logs,

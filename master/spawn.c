@@ -327,9 +327,9 @@ log_last_words(const struct place *place)
 }
 
 static bool
-is_fatal(int status)
+is_fatal(const struct place *place, int status)
 {
-	return WIFEXITED(status) && WEXITSTATUS(status) == IPC_EXIT_FATAL;
+	return place->role->knows_end && WIFEXITED(status) && WEXITSTATUS(status) == IPC_EXIT_FATAL;
 }
 
 static void
@@ -341,7 +341,7 @@ log_death(const struct place *place, int status)
 	if (WIFSIGNALED(status))
 		log_say(LOG_ALERT, "%s %ld exited on signal %d%s", name, pid, WTERMSIG(status),
 		    WCOREDUMP(status) ? " (core dumped)" : "");
-	else if (is_fatal(status) && !place->retired)
+	else if (is_fatal(place, status) && !place->retired)
 		log_say(LOG_ALERT, "%s %ld exited with fatal code %d and cannot be respawned", name, pid, IPC_EXIT_FATAL);
 	else
 		log_say(LOG_NOTICE, "%s %ld exited with code %d", name, pid, WEXITSTATUS(status));
@@ -365,7 +365,7 @@ go_on_without(struct place *place, int status)
 		bury(place);
 		return;
 	}
-	if (!place->proven || !place->spawn->respawn || is_fatal(status)) {
+	if (!place->proven || !place->spawn->respawn || is_fatal(place, status)) {
 		place->role->failed(place);
 		return;
 	}

@@ -27,6 +27,7 @@ struct spawn;
 struct place_role {
 	const char *name;       /* what log lines call its processes: "worker process" */
 	enum board_kind kind;
+	bool knows_end;         /* IPC_EXIT_FATAL is its word; off: foreign code runs there, which may exit with any status */
 	/* In the new process, which still holds everything: becomes what it is to be, never returns. */
 	void (*become)(struct place *place, int channel);
 	/* A process was forked; NULL: there is nothing to tell it. Returns 0, or -1 with the reason logged: it is killed. */

@@ -100,7 +100,7 @@ on_gone(struct place *place)
 }
 
 static const struct place_role role = {
-	.name = "test process", .kind = BOARD_WORKER, .become = become, .ready = on_ready, .room = on_room,
+	.name = "test process", .kind = BOARD_WORKER, .knows_end = true, .become = become, .ready = on_ready, .room = on_room,
 	.failed = on_failed, .gone = on_gone,
 };
 
@@ -225,6 +225,26 @@ START_TEST(a_fatal_exit_is_not_replaced)
 	reap_one();
 	ck_assert_int_eq(seen->failed, 1);
 	ck_assert_ptr_nonnull(strstr(capture_text(), "exited with fatal code 2 and cannot be respawned\n"));
+	end_place(&place);
+}
+END_TEST
+
+/* A module of PAM may call exit(2). */
+START_TEST(where_foreign_code_runs_no_exit_is_fatal)
+{
+	static struct place_role foreign;
+	struct place place = { 0 };
+
+	foreign = role;
+	foreign.knows_end = false;
+	manner = DIE_FATALLY;
+	ck_assert_int_eq(place_open(spawn, &place, &foreign, 1), 0);
+	wait_until(&seen->ready, 1);
+	manner = SERVE;
+	reap_one();
+	ck_assert_int_gt(place.pid, 0);
+	ck_assert_int_eq(seen->failed, 0);
+	ck_assert_ptr_nonnull(strstr(capture_text(), "exited with code 2\n"));
 	end_place(&place);
 }
 END_TEST
@@ -357,6 +377,7 @@ spawn_suite(void)
 	tcase_add_test(tcase, who_keeps_dying_is_waited_for_with_growing_patience);
 	tcase_add_loop_test(tcase, who_dies_before_it_was_ever_ready_is_not_replaced, 0, 2);
 	tcase_add_test(tcase, a_fatal_exit_is_not_replaced);
+	tcase_add_test(tcase, where_foreign_code_runs_no_exit_is_fatal);
 	tcase_add_test(tcase, nonsense_is_ignored_and_said_once);
 	tcase_add_test(tcase, last_words_are_logged_in_one_line);
 	tcase_add_test(tcase, a_closed_channel_is_how_some_are_told_to_go);
