@@ -18,6 +18,7 @@ enum ipc_kind {
 	IPC_SETTING,    /* master -> helper: setting number `index` is `value`, or the descriptor holds it */
 	IPC_START,      /* master -> helper: that was the last setting; `value` is not 0: a file follows */
 	IPC_FED,        /* helper -> master: it answers from file number `value` now; `index`: the methods, as in IPC_READY */
+	IPC_UNFED,      /* helper -> master: file number `value` is of no use, it answers from the one before */
 };
 
 /*

@@ -344,24 +344,14 @@ helper_leave_terminal(const struct helper_plan *plan, struct place *place)
 	tell(place, IPC_LOGFILE, (unsigned)plan->log_count, 0, open("/dev/null", O_WRONLY | O_CLOEXEC));
 }
 
-static int
-feed(struct place *place, int fd, int64_t number)
-{
-	const struct ipc_message message = { .kind = IPC_FEED, .value = number };
-
-	return fd == -1 ? 0 : place_tell(place, &message, fd);
-}
-
 int
-helper_feed(const struct helper_plan *plan, struct place *place)
+helper_feed(const struct helper_plan *plan, struct place *place, bool fresh)
 {
-	return feed(place, plan->file, plan->file_number);
-}
+	const struct ipc_message message = {
+		.kind = IPC_FEED, .value = fresh ? plan->fresh_number : plan->file_number,
+	};
 
-int
-helper_feed_fresh(const struct helper_plan *plan, struct place *place)
-{
-	return feed(place, plan->fresh, plan->fresh_number);
+	return place_tell(place, &message, fresh ? plan->fresh : plan->file);
 }
 
 int
@@ -376,12 +366,7 @@ helper_instruct(const struct helper_plan *plan, struct place *place)
 			return -1;
 	if (plan->terminal && tell_terminal(plan, place) == -1)
 		return -1;
-	if (place_tell(place, &start, -1) == -1)
-		return -1;
-	/* What is good comes first: what is new may turn out to be nonsense. */
-	if (helper_feed(plan, place) == -1)
-		return -1;
-	return helper_feed_fresh(plan, place);
+	return place_tell(place, &start, -1);
 }
 
 void

@@ -70,9 +70,8 @@ _Noreturn void helper_become(const struct helper_plan *plan, int channel);
 /* Tells the new process of a place its settings. Returns 0, or -1 with the reason logged. */
 int helper_instruct(const struct helper_plan *plan, struct place *place);
 
-/* Tells it of the source's file, and what that is now. Returns as helper_instruct() does. */
-int helper_feed(const struct helper_plan *plan, struct place *place);
-int helper_feed_fresh(const struct helper_plan *plan, struct place *place);
+/* Sends it the source's file, or the fresh one. Returns as helper_instruct() does. */
+int helper_feed(const struct helper_plan *plan, struct place *place, bool fresh);
 
 /* Takes our stderr away from the process of a place that got it. */
 void helper_leave_terminal(const struct helper_plan *plan, struct place *place);

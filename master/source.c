@@ -21,6 +21,7 @@
 #include "master/spawn.h"
 
 #define EPOCH_BYTES 4096u
+#define DEATHS_MAX 3            /* of helpers while they read a file that is new: then it is the file */
 
 struct sources {
 	struct spawn *spawn;
@@ -36,6 +37,8 @@ struct sources {
 struct seat {
 	struct place place;
 	struct source *source;
+	int64_t given;                  /* number of the file that its process was sent last; 0: none yet */
+	bool reading;                   /* it has not said yet what has become of that */
 };
 
 struct source {
@@ -51,6 +54,7 @@ struct source {
 	struct seat *seats;             /* owned array */
 	unsigned seat_count, open_count, ready_count;
 	unsigned users;                 /* generations */
+	unsigned deaths;                /* of helpers that were reading plan->fresh */
 	bool failed;
 };
 
@@ -90,10 +94,16 @@ sources_free(struct sources **sourcesp)
 
 /* --- its helpers --- */
 
+static struct seat *
+seat_of(struct place *place)
+{
+	return LIST_ENTRY(place, struct seat, place);
+}
+
 static struct source *
 source_of(struct place *place)
 {
-	return LIST_ENTRY(place, struct seat, place)->source;
+	return seat_of(place)->source;
 }
 
 static void
@@ -102,10 +112,53 @@ become_helper(struct place *place, int channel)
 	helper_become(source_of(place)->plan, channel);
 }
 
+/*
+ * Sends the newest file that a helper does not have yet. One at a time: who is slow, or has
+ * stopped, holds no more than that, and of what changed meanwhile gets only the last. Returns 0,
+ * or -1 with the reason logged.
+ */
+static int
+offer(struct seat *seat)
+{
+	const struct helper_plan *plan = seat->source->plan;
+	/* What is good comes first: what is new may turn out to be nonsense. */
+	bool fresh = plan->fresh != -1 && seat->given != 0;
+	int64_t number = fresh ? plan->fresh_number : plan->file_number;
+
+	if (seat->place.pid == 0 || seat->reading || plan->file == -1 || seat->given == number)
+		return 0;
+	if (helper_feed(plan, &seat->place, fresh) == -1)
+		return -1;
+	seat->given = number;
+	seat->reading = true;
+	return 0;
+}
+
+/* If its process has died of the fresh file, as others have, then nobody gets that any more. */
+static void
+judge_death(const struct seat *seat)
+{
+	struct source *source = seat->source;
+	struct helper_plan *plan = source->plan;
+
+	if (!seat->reading || plan->fresh == -1 || seat->given != plan->fresh_number || ++source->deaths < DEATHS_MAX)
+		return;
+	log_say(LOG_ERROR, "helper processes die while they read \"%s\", what was read before stays in force", source->path);
+	close(plan->fresh);
+	plan->fresh = -1;
+}
+
 static int
 on_started(struct place *place)
 {
-	return helper_instruct(source_of(place)->plan, place);
+	struct seat *seat = seat_of(place);
+
+	judge_death(seat);
+	seat->given = 0;
+	seat->reading = false;
+	if (helper_instruct(seat->source->plan, place) == -1)
+		return -1;
+	return offer(seat);
 }
 
 /* From now on answers from any other file are void. */
@@ -172,19 +225,30 @@ on_gone(struct place *place)
 
 /* One of them can read it: from now on those that are started anew begin with it. */
 static void
-on_fed(struct place *place, const struct ipc_message *message)
+believe_in_fresh(struct source *source, unsigned methods)
 {
-	struct source *source = source_of(place);
 	struct helper_plan *plan = source->plan;
 
-	if (plan->fresh == -1 || message->value != plan->fresh_number)
-		return;
 	close(plan->file);
 	plan->file = plan->fresh;
 	plan->file_number = plan->fresh_number;
 	plan->fresh = -1;
-	source->methods = message->index;
+	source->methods = methods;
 	set_epoch(source, plan->file_number);
+}
+
+static void
+on_fed(struct place *place, const struct ipc_message *message)
+{
+	struct seat *seat = seat_of(place);
+	const struct helper_plan *plan = seat->source->plan;
+
+	if (!seat->reading || message->value != seat->given)
+		return;
+	seat->reading = false;
+	if (message->kind == IPC_FED && plan->fresh != -1 && seat->given == plan->fresh_number)
+		believe_in_fresh(seat->source, message->index);
+	offer(seat);
 }
 
 static const struct place_role helper_role = {
@@ -207,7 +271,7 @@ begin_with(struct source *source, int fd)
 	source->plan->file = fd;
 	source->plan->file_number = ++source->sources->last_number;
 	for (unsigned i = 0; i < source->seat_count; i++)
-		helper_feed(source->plan, &source->seats[i].place);
+		offer(&source->seats[i]);
 }
 
 /* Takes a later one over. */
@@ -220,9 +284,10 @@ go_on_with(struct source *source, int fd)
 		close(plan->fresh);
 	plan->fresh = fd;
 	plan->fresh_number = ++source->sources->last_number;
+	source->deaths = 0;
 	for (unsigned i = 0; i < source->seat_count; i++)
 		if (source->seats[i].place.pid > 0)
-			helper_feed_fresh(plan, &source->seats[i].place);
+			offer(&source->seats[i]);
 		else
 			place_hurry(&source->seats[i].place);
 }

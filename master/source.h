@@ -7,10 +7,11 @@
  * last generation that uses a source ends it.
  *
  * The file that helpers read comes from the feed as a snapshot; when it changes they are
- * sent the next one, each under a number of its own. The number of the one that a helper has last
- * confirmed is the source's epoch, in a page that workers can read: an answer from an
- * older file is void. A helper that is started anew begins with the confirmed one, so
- * that a bad file locks nobody out. Built on: helper, spawn, feed, memfd.
+ * sent the next one, each under a number of its own, and none before they have said what
+ * became of the last. The number of the one that a helper has last confirmed is the source's
+ * epoch, in a page that workers can read: an answer from an older file is void. A helper
+ * that is started anew begins with the confirmed one, so that a bad file locks nobody out, and
+ * a file that helpers die of is given up. Built on: helper, spawn, feed, memfd.
  */
 #ifndef POSTERN_MASTER_SOURCE_H
 #define POSTERN_MASTER_SOURCE_H

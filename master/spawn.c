@@ -99,7 +99,7 @@ take_ready(struct place *place, int64_t value)
 static void
 take_message(struct place *place, const struct ipc_message *message)
 {
-	if (message->kind == IPC_FED && place->role->fed != NULL) {
+	if ((message->kind == IPC_FED || message->kind == IPC_UNFED) && place->role->fed != NULL) {
 		place->role->fed(place, message);
 		return;
 	}

@@ -33,7 +33,7 @@ struct place_role {
 	/* A process was forked; NULL: there is nothing to tell it. Returns 0, or -1 with the reason logged: it is killed. */
 	int (*started)(struct place *place);
 	void (*ready)(struct place *place, int64_t value);      /* the first process of the place serves; IPC_READY's value */
-	void (*fed)(struct place *place, const struct ipc_message *message);    /* IPC_FED came; NULL: it has no business to */
+	void (*fed)(struct place *place, const struct ipc_message *message);    /* IPC_FED or IPC_UNFED came; NULL: it has no business to */
 	void (*room)(struct place *place);      /* place_tell() gave 1, now there is room; NULL: then it fails */
 	void (*failed)(struct place *place);    /* the place is empty and stays so */
 	void (*gone)(struct place *place);      /* the retired place is empty: its memory may go */

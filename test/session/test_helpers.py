@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import resource
 import signal
 import subprocess
 
@@ -90,6 +91,48 @@ def test_a_file_that_is_half_written_is_not_read(env):
     eventually(lambda: place.lets_in("bob", "secret"), "the whole file")
     assert place.lets_in("ann", "secret") and not place.lets_in("joe", "secret")
     assert not re.search(r"users\" read, 2 users.*\n(.*\n)*.*users\" read, 1 users", place.postern.log())
+
+
+def users(count):
+    return "".join(f"u{number}:{{PLAIN}}secret\n" for number in range(count))
+
+
+def test_a_helper_that_has_stopped_gets_the_last_file_and_no_heap_of_them(env):
+    place = Place(env, users(1))
+    stopped, running = place.helper_pids()
+    os.kill(stopped, signal.SIGSTOP)
+    for count in range(2, 7):
+        replace(place, users(count))
+        place.postern.wait_log(rf" {running}#\d+: auth_file .*read, {count} users")
+    os.kill(stopped, signal.SIGCONT)
+    place.postern.wait_log(rf" {stopped}#\d+: auth_file .*read, 6 users")
+    assert re.findall(rf" {stopped}#\d+: auth_file .*read, (\d+) users", place.postern.log()) == ["1", "2", "6"]
+    for _ in range(6):
+        assert place.lets_in("u5", "secret")
+
+
+@weight(15)
+def test_a_file_that_kills_its_readers_is_given_up(env):
+    """There is memory for a small table and not for a large one. Whoever was let in before is so again."""
+    place = Place(env, users(1))
+    pids = place.helper_pids()
+    bytes_now = max(int(status_of(pid)["VmSize"].split()[0]) << 10 for pid in pids)
+    if bytes_now > 1 << 30:
+        raise Skip("built with AddressSanitizer, which needs all of the memory there is")
+    limit = bytes_now + (100 << 20)
+    resource.prlimit(place.postern.pid, resource.RLIMIT_AS, (limit, limit))
+    for pid in pids:                    # the next ones inherit that
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(place.helper_pids()) == 2 and not set(pids) & set(place.helper_pids()), "new helpers")
+    replace(place, "#\n" * (8 << 20) + users(2))
+    place.postern.wait_log(r"\[error\].*helper processes die while they read .*what was read before stays in force")
+    eventually(lambda: len(place.helper_pids()) == 2, "two helpers")
+    eventually(lambda: place.lets_in("u0", "secret"), "somebody answers")
+    assert not place.lets_in("u1", "secret")
+    pids = place.helper_pids()
+    replace(place, users(3))
+    eventually(lambda: place.lets_in("u2", "secret"), "the next file")
+    assert place.helper_pids() == pids
 
 
 def test_helpers_have_copies_and_not_the_file(env):

@@ -238,12 +238,16 @@ START_TEST(the_master_hears_what_is_in_force_and_what_can_be_answered)
 	feed_number(41, USERS);
 	for (size_t i = 0; i < HELPERS; i++) {
 		message = hear_all(i);
+		ck_assert(message.kind == IPC_FED && message.value == 41 && message.index == all);
+		message = hear_all(i);
 		ck_assert(message.kind == IPC_READY && message.value == all);
 	}
 	ck_assert_uint_eq(epoch_of_a_login(), 41);
 	feed_number(42, "joe:{ROT13}x\n");
 	feed_number(43, "joe:{SHA256}PhUoF/PJZQ3fx1Wly27rMOa1TeCb4aFWzjG1oLw0Fx8=\n");
-	for (size_t i = 0; i < HELPERS; i++) {          /* and nothing of the bad one */
+	for (size_t i = 0; i < HELPERS; i++) {
+		message = hear_all(i);
+		ck_assert(message.kind == IPC_UNFED && message.value == 42);
 		message = hear_all(i);
 		ck_assert(message.kind == IPC_FED && message.value == 43 && message.index == METHODS_PASSWORD);
 	}

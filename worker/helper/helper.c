@@ -122,7 +122,8 @@ methods_of(const struct helper *h, const void *loaded)
 
 /*
  * Reads a fresh file and, if it is good, answers from it from now on; else nothing
- * changes. Answers under way keep the old one locked until they are done.
+ * changes. Answers under way keep the old one locked until they are done. The master hears
+ * what has become of it, and sends no other before; number 0: there is no file.
  */
 static int
 feed(struct helper *h, int fd, int64_t number)
@@ -139,6 +140,8 @@ feed(struct helper *h, int fd, int64_t number)
 	else if (fresh == NULL)
 		log_say(LOG_ERROR, "%s, what was read before stays in force", why);
 	mem_free(why);
+	if (fresh == NULL && number != 0)
+		tell_master(IPC_UNFED, 0, number);
 	if (fresh == NULL)
 		return -1;
 	pthread_mutex_lock(&h->lock);
@@ -146,10 +149,10 @@ feed(struct helper *h, int fd, int64_t number)
 	h->loaded = fresh;
 	h->epoch = (uint64_t)number;
 	pthread_mutex_unlock(&h->lock);
-	if (old != NULL) {      /* the first one is what READY is about */
+	if (old != NULL)
 		h->kind->unload(&old);
+	if (number != 0)
 		tell_master(IPC_FED, methods, number);
-	}
 	return 0;
 }
 
@@ -298,9 +301,12 @@ start(struct helper *h)
 			fail_to_start();
 	raise_watchdog(h);
 	methods = methods_of(h, h->loaded);     /* the other thread may load another one */
+	/* What the other thread has to say of a file comes after this. */
+	pthread_mutex_lock(&h->lock);
 	if ((error = pthread_create(&thread, NULL, listen_to_master, h)) != 0)
 		give_up("pthread_create()", error);
 	tell_master(IPC_READY, 0, methods);
+	pthread_mutex_unlock(&h->lock);
 }
 
 static bool
