@@ -279,7 +279,8 @@ struct server {
 	uint64_t proxy_timeout;
 	bool proxy_pass_error_message;
 	enum proxy_protocol proxy_protocol;     /* the header towards the backend */
-	bool xclient;
+	bool xclient, xclient_required;
+	bool proxy_imap_id;             /* IMAP backends are told by ID where the client comes from */
 	bool proxy_smtp_auth;
 	enum proxy_auth proxy_auth;
 	const char *master_user, *master_pass;  /* proxy_master_user: logs in for those who left no password; NULL: there is none */

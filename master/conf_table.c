@@ -209,6 +209,8 @@ const struct directive directives[] = {
 	{ "proxy_protocol", IN_BOTH, 1, 1, &type_choice, OF_SERVER(proxy_protocol), .fallback = "off",
 	    .words = words_proxy_protocol },
 	{ "xclient", IN_BOTH, 1, 1, &type_flag, OF_SERVER(xclient), .fallback = "on" },
+	{ "proxy_xclient_required", IN_BOTH, 1, 1, &type_flag, OF_SERVER(xclient_required), .fallback = "off" },
+	{ "proxy_imap_id", IN_BOTH, 1, 1, &type_flag, OF_SERVER(proxy_imap_id), .fallback = "off" },
 
 	{ "proxy_ssl", IN_BOTH, 1, 1, &type_choice, OF_SERVER(proxy_ssl), .fallback = "off", .words = words_proxy_ssl },
 	PEER_DIRECTIVES("proxy_ssl", proxy_tls),

@@ -29,6 +29,7 @@ struct petitioner {
 
 struct entry {
 	struct facts facts;
+	struct addr connected;          /* facts.connected, once it is asked for */
 	struct client *client;          /* owned: the client's half */
 	struct login *login;            /* owned: the backend's half, from dial to relay */
 	struct login_task task;

@@ -558,6 +558,8 @@ handover_begin(struct session *s, const struct auth_answer *answer)
 		.proxy_pass = server->proxy_pass,
 	};
 
+	e->connected = session_destination(s);
+	e->facts.connected = &e->connected;
 	override_credentials(&e->client->credentials, answer);
 	mem_free(e->target);
 	e->target = upstream_target_text(&target);

@@ -1,31 +1,17 @@
 #include "worker/preface.h"
 
 #include <string.h>
-#include <sys/socket.h>
 
 #include "worker/entry.h"
 #include "worker/proto/proxyhdr.h"
 #include "worker/session.h"
-
-/* Where the client's connection came to: our own end of it. */
-static struct addr
-destination(const struct session *s)
-{
-	struct sockaddr_storage sa;
-	socklen_t len = sizeof(sa);
-	struct addr addr = { .family = AF_UNSPEC };
-
-	if (getsockname(s->client.io.fd, (struct sockaddr *)&sa, &len) == 0)
-		addr_from_sockaddr(&addr, &sa);
-	return addr;
-}
 
 static int
 compose(const struct session *s, struct buf *out)
 {
 	const struct facts *facts = &s->entry->facts;
 	const struct tls_facts *tls = &facts->tls;
-	const struct addr to = destination(s);
+	const struct addr to = session_destination(s);
 	const struct proxyhdr_facts told = {
 		.authority = tls->sni, .session = facts->session,
 		.tls_version = facts->secure ? tls->protocol : NULL, .tls_cipher = tls->cipher,

@@ -208,6 +208,30 @@ session_goodbye(struct session *s, enum goodbye why)
 	session_end(s);
 }
 
+static bool
+is_wildcard(const struct addr *a)
+{
+	static const unsigned char nothing[16];
+
+	return memcmp(a->ip, nothing, addr_width(a) / 8) == 0;
+}
+
+/* Only of a wildcard the listen does not know it itself. */
+struct addr
+session_destination(const struct session *s)
+{
+	struct addr addr = s->listen->at.addr;
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+
+	if (addr.family == AF_UNIX || !is_wildcard(&addr))
+		return addr;
+	addr.family = AF_UNSPEC;
+	if (getsockname(s->client.io.fd, (struct sockaddr *)&sa, &len) == 0)
+		addr_from_sockaddr(&addr, &sa);
+	return addr;
+}
+
 bool
 session_admits(struct session *s)
 {

@@ -92,6 +92,9 @@ void session_end(struct session *s);
  */
 bool session_admits(struct session *s);
 
+/* Where the client connected to: our own end of its connection. Family AF_UNSPEC if the kernel does not say. */
+struct addr session_destination(const struct session *s);
+
 /* Tells the client why, where that cannot be taken for something else, and ends. */
 void session_goodbye(struct session *s, enum goodbye why);
 

@@ -214,7 +214,7 @@ def pop3_backend(wire, user=None, password=None, on_command=None):
         wire.send(b"+OK backend " + verb + b"\r\n")
 
 
-def smtp_backend(wire, extensions=(b"8BITMIME",), on_command=None, on_message=None, rcpt=None, greeting=b"220 backend ESMTP"):
+def smtp_backend(wire, extensions=(b"8BITMIME", b"XCLIENT NAME ADDR LOGIN"), on_command=None, on_message=None, rcpt=None, greeting=b"220 backend ESMTP"):
     """A small SMTP server. `rcpt` gives the reply to each RCPT line; on_message sees the text with its dot."""
     wire.send(greeting + b"\r\n")
     while True:

@@ -45,7 +45,7 @@ test_unit_proto_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_PROTO
 test_unit_proto_SOURCES = $(UNIT_MAIN) test/unit/dialogue.h test/unit/dialogue.c \
 	test/unit/test_proto.c test/unit/test_line.c test/unit/test_quote.c test/unit/test_proxyhdr.c \
 	test/unit/test_bearer.c test/unit/test_sasl.c test/unit/test_sasl_client.c \
-	test/unit/test_imap_parse.c test/unit/test_imap.c test/unit/test_imap_login.c \
+	test/unit/test_imap_parse.c test/unit/test_imap_id.c test/unit/test_imap.c test/unit/test_imap_login.c \
 	test/unit/test_pop3.c
 test_unit_proto_SOURCES += test/unit/smtp_scene.h test/unit/smtp_scene.c \
 	test/unit/test_smtp.c test/unit/test_smtp_body.c test/unit/test_smtp_gate.c test/unit/test_starttls.c test/unit/test_oauth.c

@@ -63,6 +63,7 @@
 	SUITE(sasl) \
 	SUITE(sasl_client) \
 	SUITE(proxyhdr) \
+	SUITE(imap_id) \
 	SUITE(imap_parse) \
 	SUITE(imap) \
 	SUITE(imap_login) \

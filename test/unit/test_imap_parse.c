@@ -168,13 +168,17 @@ static const struct {
 START_TEST(the_argument_of_id_is_nil_or_a_flat_list)
 {
 	enum imap_parse_state state;
+	struct imap_text field = { .at = "" }, value;
 	struct imap_parse p;
 	struct buf in;
+	bool is_list;
 
 	buf_init(&in, MAX_LEN);
 	buf_printf(&in, "%s\r\n", ids[_i].bytes);
 	ck_assert_int_eq(imap_parse_open(&p, &in, MAX_LEN, 0), IMAP_PARSE_DONE);
-	state = imap_parse_id(&p);
+	state = imap_parse_id_open(&p, &is_list);
+	while (state == IMAP_PARSE_DONE && is_list && field.at != NULL)
+		state = imap_parse_id_next(&p, &field, &value);
 	if (state == IMAP_PARSE_DONE)
 		ck_assert(imap_parse_end(&p));
 	ck_assert_int_eq(state, ids[_i].state);

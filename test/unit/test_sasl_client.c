@@ -242,6 +242,17 @@ static const struct {
 	    "AUTH EXTERNAL {joe|}\r\n{unavailable -ERR [SYS/TEMP] no\r\n}" },
 	{ PROTOCOL_POP3, { .how = PROXY_AUTH_NONE, .user = "joe" }, "+OK <x>\r\n", "{done +OK logged in\r\n}" },
 	{ PROTOCOL_POP3, { .how = PROXY_AUTH_PLAIN, .user = "joe" }, "+OK\r\n", "{refused }" },
+	/* a backend that takes XCLIENT is told who the client is, in the same write */
+	{ PROTOCOL_POP3, { .user = "joe", .pass = "pw" }, "+OK [XCLIENT] hi\r\n+OK Updated\r\n+OK\r\n+OK in\r\n",
+	    "XCLIENT ADDR=192.0.2.1 PORT=0 SESSION= TTL=5\r\nUSER joe\r\nPASS pw\r\n{done +OK in\r\n}" },
+	{ PROTOCOL_POP3, { .user = "joe", .pass = "pw" }, "+OK [XCLIENT] hi\r\n-ERR no\r\n+OK\r\n-ERR [AUTH] no\r\n",
+	    "XCLIENT ADDR=192.0.2.1 PORT=0 SESSION= TTL=5\r\nUSER joe\r\nPASS pw\r\n{refused -ERR [AUTH] no\r\n}" },
+	{ PROTOCOL_POP3, { .how = PROXY_AUTH_PLAIN, .user = "joe", .pass = "pw" },
+	    "+OK [XCLIENT] hi\r\n+OK\r\n+OK in\r\n",
+	    "XCLIENT ADDR=192.0.2.1 PORT=0 SESSION= TTL=5\r\nAUTH PLAIN {~joe~pw|}\r\n{done +OK in\r\n}" },
+	{ PROTOCOL_POP3, { .user = "joe", .pass = "pw" }, "+OK [XCLIENT] hi\r\n* OK\r\n",
+	    "XCLIENT ADDR=192.0.2.1 PORT=0 SESSION= TTL=5\r\nUSER joe\r\n"
+	    "{broken upstream sent invalid response: \"* OK\"}" },
 	/* SMTP: the mechanism is chosen from what is offered */
 	{ PROTOCOL_SMTP, { .how = PROXY_AUTH_PLAIN, .user = "joe", .pass = "pw" }, EHLO "235 in\r\n",
 	    HELLO "AUTH PLAIN {~joe~pw|}\r\n{done 235 in\r\n}" },
@@ -268,13 +279,17 @@ static void
 show_line(char *to, const char *line, size_t len)
 {
 	static const char *const commands[] = { "a AUTHENTICATE ", "AUTH " };
+	static const char *const others[] = { "EHLO ", "a ", "XCLIENT ", "USER ", "PASS ", "{", "+" };
+	bool is_other = false;
 	struct buf response;
 	size_t skip = 0;
 
 	for (size_t i = 0; i < UNIT_COUNT(commands); i++)
 		if (strncmp(line, commands[i], strlen(commands[i])) == 0)
 			skip = strlen(commands[i]) + strcspn(line + strlen(commands[i]), " \r") + 1;
-	if (skip == 0 && strncmp(line, "EHLO ", 5) != 0 && strncmp(line, "a ", 2) != 0 && *line != '{' && *line != '+')
+	for (size_t i = 0; i < UNIT_COUNT(others); i++)
+		is_other |= strncmp(line, others[i], strlen(others[i])) == 0;
+	if (skip == 0 && !is_other)
 		skip = SIZE_MAX;
 	if (skip == 0 || (skip != SIZE_MAX && skip > len)) {
 		sprintf(to + strlen(to), "%.*s\r\n", (int)len, line);
@@ -327,6 +342,7 @@ START_TEST(a_login_says_what_it_was_given_wherever_the_answers_are_cut)
 	struct login_task task;
 
 	scene_init(&scene, logins[_i].protocol, METHOD_PLAIN, NULL);
+	scene.server.xclient = logins[_i].protocol == PROTOCOL_POP3;
 	client = asking(&scene);
 	task = dialogue_task(&scene, client, &client->credentials);
 	task.means = logins[_i].means;

@@ -217,8 +217,9 @@ START_TEST(tls_makes_everything_forgotten)
 END_TEST
 
 /* XCLIENT on or off, proxy_smtp_auth on or off. */
-enum { PLAIN_ONLY = 0, XCLIENT = 1, AUTH = 2, HELO = 4, UNGREETED = 8, V6 = 16, UNIX = 32, NONE = 64 };
+enum { PLAIN_ONLY = 0, XCLIENT = 1, AUTH = 2, HELO = 4, UNGREETED = 8, V6 = 16, UNIX = 32, NONE = 64, REQUIRED = 128 };
 
+#define OFFER "250-b\r\n250 XCLIENT NAME ADDR LOGIN\r\n"
 #define AUTH_LINE "AUTH PLAIN AGpvZSBkb2UAYSBi\r\n"
 
 static const struct {
@@ -228,29 +229,42 @@ static const struct {
 	{ PLAIN_ONLY, "220 b\r\n250-b\r\n250 X\r\n", "EHLO mx.example\r\n{done }" },
 	{ PLAIN_ONLY, "220-b\n220 b\n250 b\n* left", "EHLO mx.example\r\n{done }* left" },
 	{ HELO, "220 b\r\n250 b\r\n", "HELO mx.example\r\n{done }" },
-	{ XCLIENT | HELO, "220 b\r\n250 b\r\n220 b\r\n250 b\r\n",
+	{ XCLIENT | HELO, "220 b\r\n" OFFER "220 b\r\n250 b\r\n",
 	    "EHLO mx.example\r\nXCLIENT ADDR=192.0.2.1 LOGIN=joe+20doe NAME=[UNAVAILABLE]\r\nHELO c\r\n{done }" },
-	{ XCLIENT, "220 b\r\n250 b\r\n220 b\r\n250-b\r\n250 b\r\n",
+	{ XCLIENT, "220 b\r\n" OFFER "220 b\r\n250-b\r\n250 b\r\n",
 	    "EHLO mx.example\r\nXCLIENT ADDR=192.0.2.1 LOGIN=joe+20doe NAME=[UNAVAILABLE]\r\nEHLO c\r\n{done }" },
-	{ XCLIENT | UNGREETED, "220 b\r\n250 b\r\n220 b\r\n",
+	{ XCLIENT | UNGREETED, "220 b\r\n" OFFER "220 b\r\n",
 	    "EHLO mx.example\r\nXCLIENT ADDR=192.0.2.1 LOGIN=joe+20doe NAME=[UNAVAILABLE]\r\n{done }" },
-	{ XCLIENT | V6, "220 b\r\n250 b\r\n220 b\r\n250 b\r\n",
+	/* what is offered is sent, and only that */
+	{ XCLIENT, "220 b\r\n250-b\r\n250 XCLIENT PORT ADDR PROTO HELO REVERSE DESTADDR DESTPORT\r\n220 b\r\n250 b\r\n",
+	    "EHLO mx.example\r\nXCLIENT ADDR=192.0.2.1 PORT=[UNAVAILABLE] PROTO=ESMTP HELO=c\r\nEHLO c\r\n{done }" },
+	{ XCLIENT | HELO, "220 b\r\n250-b\r\n250 xclient proto login\r\n220 b\r\n250 b\r\n",
+	    "EHLO mx.example\r\nXCLIENT LOGIN=joe+20doe PROTO=SMTP\r\nHELO c\r\n{done }" },
+	{ XCLIENT, "220 b\r\n250-b\r\n250 XCLIENT\r\n", "EHLO mx.example\r\n{done }" },
+	{ XCLIENT, "220 b\r\n250 b\r\n", "EHLO mx.example\r\n{done }" },
+	{ XCLIENT | REQUIRED, "220 b\r\n250 b\r\n",
+	    "EHLO mx.example\r\n{unavailable upstream does not offer XCLIENT with what it needs}" },
+	{ XCLIENT | REQUIRED, "220 b\r\n250-b\r\n250 XCLIENT ADDR NAME\r\n",
+	    "EHLO mx.example\r\n{unavailable upstream does not offer XCLIENT with what it needs}" },
+	{ XCLIENT | REQUIRED | AUTH, "220 b\r\n250-b\r\n250 XCLIENT ADDR\r\n220 b\r\n250 b\r\n235 in\r\n",
+	    "EHLO mx.example\r\nXCLIENT ADDR=192.0.2.1\r\nEHLO c\r\n" AUTH_LINE "{done 235 in\r\n}" },
+	{ XCLIENT | V6, "220 b\r\n" OFFER "220 b\r\n250 b\r\n",
 	    "EHLO mx.example\r\nXCLIENT ADDR=IPV6:2001:db8::1 LOGIN=joe+20doe NAME=[UNAVAILABLE]\r\nEHLO c\r\n{done }" },
-	{ XCLIENT | UNIX | AUTH, "220 b\r\n250 b\r\n220 b\r\n250 b\r\n235 in\r\n",
+	{ XCLIENT | UNIX | AUTH, "220 b\r\n" OFFER "220 b\r\n250 b\r\n235 in\r\n",
 	    "EHLO mx.example\r\nXCLIENT ADDR=[UNAVAILABLE] NAME=[UNAVAILABLE]\r\nEHLO c\r\n" AUTH_LINE
 	    "{done 235 in\r\n}" },
 	{ AUTH, "220 b\r\n250 b\r\n235-in\r\n235 at last\r\n",
 	    "EHLO mx.example\r\n" AUTH_LINE "{done 235-in\r\n235 at last\r\n}" },
 	{ NONE, "220 b\r\n250 b\r\n250 m\r\n250 r\r\n",
 	    "EHLO mx.example\r\nMAIL FROM:<a>\r\nRCPT TO:<b>\r\n{done 250 r\r\n}" },
-	{ NONE | AUTH | XCLIENT, "220 b\r\n250 b\r\n220 b\r\n250 b\r\n250 m\r\n450-r\r\n450 r\r\n",
+	{ NONE | AUTH | XCLIENT, "220 b\r\n" OFFER "220 b\r\n250 b\r\n250 m\r\n450-r\r\n450 r\r\n",
 	    "EHLO mx.example\r\nXCLIENT ADDR=192.0.2.1 NAME=[UNAVAILABLE]\r\nEHLO c\r\nMAIL FROM:<a>\r\nRCPT TO:<b>\r\n"
 	    "{done 450-r\r\n450 r\r\n}" },
 	/* refused */
 	{ PLAIN_ONLY, "554 go\r\n", "{unavailable 554 go\r\n}" },
 	{ PLAIN_ONLY, "421-go\r\n421 now\r\n", "{unavailable 421-go\r\n421 now\r\n}" },
 	{ PLAIN_ONLY, "220 b\r\n502 what\r\n", "EHLO mx.example\r\n{unavailable 502 what\r\n}" },
-	{ XCLIENT, "220 b\r\n250 b\r\n550 no\r\n",
+	{ XCLIENT, "220 b\r\n" OFFER "550 no\r\n",
 	    "EHLO mx.example\r\nXCLIENT ADDR=192.0.2.1 LOGIN=joe+20doe NAME=[UNAVAILABLE]\r\n{unavailable 550 no\r\n}" },
 	{ AUTH, "220 b\r\n250 b\r\n535-no\r\n535 no\r\n",
 	    "EHLO mx.example\r\n" AUTH_LINE "{refused 535-no\r\n535 no\r\n}" },
@@ -284,6 +298,7 @@ set_scene(struct scene *scene, unsigned how)
 	scene_init(scene, PROTOCOL_SMTP, BASIC | METHOD_NONE, capabilities);
 	scene->server.xclient = how & XCLIENT;
 	scene->server.proxy_smtp_auth = how & AUTH;
+	scene->server.xclient_required = how & REQUIRED;
 	if (how & V6)
 		addr_parse(&scene->client, "2001:db8::1", 11);
 	if (how & UNIX)
@@ -319,8 +334,8 @@ static const struct {
 	{ AUTH, "joe\r\nDATA", "b", "220 b\r\n250 b\r\n", "EHLO mx.example\r\n{refused }" },
 	{ AUTH, "joe", "b\nDATA", "220 b\r\n250 b\r\n", "EHLO mx.example\r\n{refused }" },
 	{ AUTH, "joe", NULL, "220 b\r\n250 b\r\n", "EHLO mx.example\r\n{refused }" },
-	{ XCLIENT, "joe\r\nDATA", NULL, "220 b\r\n250 b\r\n", "EHLO mx.example\r\n{refused }" },
-	{ XCLIENT, "a=+\xc3\xa4 NAME=b", NULL, "220 b\r\n250 b\r\n", "EHLO mx.example\r\n"
+	{ XCLIENT, "joe\r\nDATA", NULL, "220 b\r\n" OFFER, "EHLO mx.example\r\n{refused }" },
+	{ XCLIENT, "a=+\xc3\xa4 NAME=b", NULL, "220 b\r\n" OFFER, "EHLO mx.example\r\n"
 	    "XCLIENT ADDR=192.0.2.1 LOGIN=a+3D+2B+C3+A4+20NAME+3Db NAME=[UNAVAILABLE]\r\n{more}" },
 };
 

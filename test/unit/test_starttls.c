@@ -297,7 +297,7 @@ static const struct {
 	{ PROTOCOL_POP3, "-ERR busy\r\n", "", "{unavailable -ERR busy\r\n}" },
 	{ PROTOCOL_POP3, "+OK hi\r\n+OK go\r\n+OK\r\n", "", "STLS\r\n" BEHIND "+OK\r\n" },
 	{ PROTOCOL_POP3, "+OK hi\r\n+OK go\r\n\n", "", "STLS\r\n" BEHIND "\n" },
-	{ PROTOCOL_SMTP, "220 b\r\n250-b\r\n250 starttls\r\n220-r\r\n220 go\r\n", "250 b\r\n220 b\r\n250 b\r\n",
+	{ PROTOCOL_SMTP, "220 b\r\n250-b\r\n250 starttls\r\n220-r\r\n220 go\r\n", "250-b\r\n250 XCLIENT NAME ADDR LOGIN\r\n220 b\r\n250 b\r\n",
 	    JOE XCLIENT "EHLO c\r\n{done }" },
 	{ PROTOCOL_SMTP, "220 b\r\n250-STARTTLS\r\n250-XSTARTTLS\r\n250 STARTTLSX\r\n", "",
 	    "EHLO mx.example\r\n" NOT_OFFERED },

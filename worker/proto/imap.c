@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "common/mem.h"
+#include "worker/proto/imap_id.h"
 #include "worker/proto/imap_login.h"
 #include "worker/proto/imap_parse.h"
 #include "worker/proto/sasl.h"
@@ -17,11 +18,13 @@ struct imap {
 	char tag[IMAP_TAG_MAX + 1];     /* of the command at hand; "*" while none could be read */
 	struct sasl sasl;               /* sasl.method is 0 between exchanges */
 	size_t invited;                 /* imap_parse.invited of the command at hand */
+	struct imap_id id;              /* what it has said of itself */
 };
 
 struct command {
 	const char *name;
-	enum imap_parse_state (*read)(struct imap_parse *p, struct imap_text args[ARGUMENTS]);
+	/* The arguments; it may be called again when more has come. */
+	enum imap_parse_state (*read)(struct imap *i, struct imap_parse *p, struct imap_text args[ARGUMENTS]);
 	enum proto_verdict (*run)(struct imap *i, const struct imap_text args[ARGUMENTS], struct buf *out);
 	bool secret;                    /* its arguments may be */
 };
@@ -63,59 +66,70 @@ invalid(struct imap *i, struct buf *out)
 }
 
 static enum imap_parse_state
-read_nothing(struct imap_parse *p, struct imap_text args[ARGUMENTS])
+read_nothing(struct imap *i, struct imap_parse *p, struct imap_text args[ARGUMENTS])
 {
+	(void)i;
 	(void)args;
 	return imap_parse_end(p) ? IMAP_PARSE_DONE : IMAP_PARSE_BAD;
 }
 
 static enum imap_parse_state
-read_login(struct imap_parse *p, struct imap_text args[ARGUMENTS])
+read_login(struct imap *i, struct imap_parse *p, struct imap_text args[ARGUMENTS])
 {
 	enum imap_parse_state state;
 
-	for (unsigned i = 0; i < ARGUMENTS; i++) {
+	for (unsigned at = 0; at < ARGUMENTS; at++) {
 		if (!imap_parse_blanks(p))
 			return IMAP_PARSE_BAD;
-		if ((state = imap_parse_credential(p, &args[i])) != IMAP_PARSE_DONE)
+		if ((state = imap_parse_credential(p, &args[at])) != IMAP_PARSE_DONE)
 			return state;
 	}
-	return read_nothing(p, args);
+	return read_nothing(i, p, args);
 }
 
 /* The mechanism and perhaps an initial response (RFC 4959): base64 or "=", atoms both. */
 static enum imap_parse_state
-read_authenticate(struct imap_parse *p, struct imap_text args[ARGUMENTS])
+read_authenticate(struct imap *i, struct imap_parse *p, struct imap_text args[ARGUMENTS])
 {
 	if (!imap_parse_blanks(p) || !imap_parse_atom(p, &args[0]))
 		return IMAP_PARSE_BAD;
 	if (imap_parse_blanks(p) && !imap_parse_end(p) && !imap_parse_atom(p, &args[1]))
 		return IMAP_PARSE_BAD;
-	return read_nothing(p, args);
+	return read_nothing(i, p, args);
 }
 
+/* What the client says of itself is kept for the backend; of several ID commands the last counts. */
 static enum imap_parse_state
-read_id(struct imap_parse *p, struct imap_text args[ARGUMENTS])
+read_id(struct imap *i, struct imap_parse *p, struct imap_text args[ARGUMENTS])
 {
+	struct imap_text field, value;
 	enum imap_parse_state state;
+	bool is_list;
 
+	imap_id_reset(&i->id);
 	if (!imap_parse_blanks(p))
 		return IMAP_PARSE_BAD;
-	if ((state = imap_parse_id(p)) != IMAP_PARSE_DONE)
-		return state;
-	return read_nothing(p, args);
+	if ((state = imap_parse_id_open(p, &is_list)) != IMAP_PARSE_DONE || !is_list)
+		return state == IMAP_PARSE_DONE ? read_nothing(i, p, args) : state;
+	while ((state = imap_parse_id_next(p, &field, &value)) == IMAP_PARSE_DONE && field.at != NULL)
+		imap_id_add(&i->id, &field, &value);
+	if (state == IMAP_PARSE_DONE)
+		state = read_nothing(i, p, args);
+	if (state != IMAP_PARSE_DONE)
+		imap_id_reset(&i->id);
+	return state;
 }
 
 /* One capability or more: RFC 9051 section 6.3.1. */
 static enum imap_parse_state
-read_enable(struct imap_parse *p, struct imap_text args[ARGUMENTS])
+read_enable(struct imap *i, struct imap_parse *p, struct imap_text args[ARGUMENTS])
 {
 	size_t count = 0;
 
 	for (; imap_parse_blanks(p) && !imap_parse_end(p); count++)
 		if (!imap_parse_atom(p, &args[0]))
 			return IMAP_PARSE_BAD;
-	return count > 0 ? read_nothing(p, args) : IMAP_PARSE_BAD;
+	return count > 0 ? read_nothing(i, p, args) : IMAP_PARSE_BAD;
 }
 
 /* What is told when it is so, and is then behind the others, is not told because it is listed. */
@@ -367,7 +381,7 @@ on_command(struct imap *i, struct buf *in, struct buf *out)
 		return PROTO_MORE;
 	command = read_head(i, &p);
 	if (state == IMAP_PARSE_DONE && command != NULL && !comes_too_early(i, command))
-		state = command->read(&p, args);
+		state = command->read(i, &p, args);
 	if (state == IMAP_PARSE_MORE)
 		return PROTO_MORE;
 	if (state == IMAP_PARSE_LONG)
@@ -422,6 +436,7 @@ client_free(struct client **clientp)
 		return;
 	credentials_reset(&(*clientp)->credentials);
 	sasl_reset(&((struct imap *)*clientp)->sasl);
+	imap_id_reset(&((struct imap *)*clientp)->id);
 	mem_free(*clientp);
 	*clientp = NULL;
 }
@@ -497,6 +512,7 @@ secured(struct client *client)
 
 	credentials_reset(&client->credentials);
 	sasl_reset(&i->sasl);
+	imap_id_reset(&i->id);
 	i->invited = 0;
 	strcpy(i->tag, "*");
 }
@@ -521,6 +537,12 @@ const char *
 imap_tag(const struct client *client)
 {
 	return ((const struct imap *)client)->tag;
+}
+
+const struct imap_id *
+imap_id(const struct client *client)
+{
+	return &((const struct imap *)client)->id;
 }
 
 const struct proto proto_imap = {

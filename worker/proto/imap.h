@@ -13,9 +13,14 @@
 
 #include "worker/proto/proto.h"
 
+struct imap_id;
+
 extern const struct proto proto_imap;
 
 /* The tag of the command that carried the credentials: the backend's answer is to bear it. */
 const char *imap_tag(const struct client *client);
+
+/* What it has said of itself by ID. */
+const struct imap_id *imap_id(const struct client *client);
 
 #endif

@@ -6,6 +6,7 @@
 #include "common/mem.h"
 #include "common/must.h"
 #include "worker/proto/imap.h"
+#include "worker/proto/imap_id.h"
 #include "worker/proto/imap_parse.h"
 #include "worker/proto/line.h"
 #include "worker/proto/quote.h"
@@ -16,6 +17,7 @@
 /* Tags of what the client did not ask for. */
 #define TAG_CAPABILITY "capability"
 #define TAG_STARTTLS "starttls"
+#define TAG_ID "id"
 
 enum state { GREETING, CAPABILITY, STARTTLS, TLS, USER, PASS, ANSWER, AUTHENTICATE };
 
@@ -28,6 +30,7 @@ struct imap_login {
 	struct sasl_client sasl;        /* in AUTHENTICATE */
 	size_t eager_max;               /* literals up to this length need no invitation */
 	size_t literal_left;            /* bytes of a literal in an untagged response that are still to come */
+	bool awaits_id;                 /* ID was sent in front of the login: its answer comes first, and is not for the client */
 	bool continued;                 /* the next line goes on with the response before that literal */
 };
 
@@ -204,6 +207,18 @@ send_authenticate(struct imap_login *l, enum proxy_auth how, struct buf *out)
 	return first ? send_response(l, out) : LOGIN_MORE;
 }
 
+/* Tells where the client comes from, in one write with what follows. 0, or -1: no room. */
+static int
+send_id(struct imap_login *l, struct buf *out)
+{
+	const struct login_task *task = l->login.task;
+
+	if (!task->facts->server->proxy_imap_id)
+		return 0;
+	l->awaits_id = true;
+	return imap_id_compose(out, TAG_ID, task->facts, imap_id(task->client));
+}
+
 /* LOGIN is for a password of the user's own; whatever is more needs a mechanism. */
 static enum login_verdict
 send_login(struct imap_login *l, struct buf *out)
@@ -217,10 +232,14 @@ send_login(struct imap_login *l, struct buf *out)
 		return cannot(l, LOGIN_UNAVAILABLE, "upstream offers no authentication mechanism that fits");
 	if (why != NULL)
 		return cannot(l, LOGIN_BROKEN, why);
+	if (by_command && l->login_disabled)
+		return cannot(l, LOGIN_UNAVAILABLE, "upstream allows no LOGIN on this connection");
+	if (l->login.task->facts->server->proxy_imap_id && imap_id_ttl(imap_id(l->login.task->client)) == 0)
+		return cannot(l, LOGIN_UNAVAILABLE, "proxying goes in a circle: the client's x-proxy-ttl has run out");
+	if (send_id(l, out) == -1)
+		return cannot(l, LOGIN_BROKEN, "too long command for upstream");
 	if (!by_command)
 		return send_authenticate(l, how, out);
-	if (l->login_disabled)
-		return cannot(l, LOGIN_UNAVAILABLE, "upstream allows no LOGIN on this connection");
 	return send_from(l, USER, buf_printf(out, "%s LOGIN", imap_tag(l->login.task->client)), out);
 }
 
@@ -485,9 +504,27 @@ move_literal(struct imap_login *l, struct buf *in)
 	l->literal_left -= len;
 }
 
+/* Is the line about our ID? What the backend says of itself is not for the client, who has asked us. */
+static bool
+is_about_id(struct imap_login *l, const struct line *line)
+{
+	struct imap_literal literal;
+	size_t skip;
+
+	if (!l->awaits_id)
+		return false;
+	if (answers(line, TAG_ID, &skip)) {
+		l->awaits_id = false;
+		return true;
+	}
+	return line_begins(line, "* ID") && !imap_parse_literal(line, &literal);
+}
+
 static enum login_verdict
 on_line(struct imap_login *l, const struct line *line, struct buf *out)
 {
+	if (!l->continued && is_about_id(l, line))
+		return LOGIN_MORE;
 	if (!l->continued)
 		return states[l->state].step(l, line, out);
 	if (keep(l, line, LOGIN_MORE) != LOGIN_MORE)

@@ -8,7 +8,8 @@
  * LITERAL- (RFC 7888). Of what a backend says before STARTTLS nothing counts but that it
  * offers it. Tokens, a master user and whatever else is not a password of the user's own go
  * by AUTHENTICATE (section 6.2.2), in one write as well where the greeting lists SASL-IR.
- * Built on: line, quote, imap_parse, imap, sasl_client.
+ * In front of the login, in the same write, ID tells where the client comes from (proxy_imap_id).
+ * Built on: line, quote, imap_parse, imap, imap_id, sasl_client.
  */
 #ifndef POSTERN_WORKER_PROTO_IMAP_LOGIN_H
 #define POSTERN_WORKER_PROTO_IMAP_LOGIN_H

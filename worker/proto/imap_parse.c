@@ -176,21 +176,39 @@ passes(struct imap_parse *p, char c)
 }
 
 enum imap_parse_state
-imap_parse_id(struct imap_parse *p)
+imap_parse_id_open(struct imap_parse *p, bool *is_list)
 {
 	struct imap_text text;
-	enum imap_parse_state state;
 
-	if (!passes(p, '('))
+	*is_list = passes(p, '(');
+	if (!*is_list)
 		return imap_parse_atom(p, &text) && imap_text_is(&text, "NIL") ? IMAP_PARSE_DONE : IMAP_PARSE_BAD;
 	imap_parse_blanks(p);
-	while (!passes(p, ')')) {
-		if ((state = imap_parse_astring(p, &text)) != IMAP_PARSE_DONE)
-			return state;
-		if (!imap_parse_blanks(p) && (p->at == p->end || p->bytes[p->at] != ')'))
-			return IMAP_PARSE_BAD;
-	}
 	return IMAP_PARSE_DONE;
+}
+
+/* One string of the list and the blanks behind it. */
+static enum imap_parse_state
+read_item(struct imap_parse *p, struct imap_text *out)
+{
+	enum imap_parse_state state = imap_parse_astring(p, out);
+
+	if (state == IMAP_PARSE_DONE && !imap_parse_blanks(p) && (p->at == p->end || p->bytes[p->at] != ')'))
+		return IMAP_PARSE_BAD;
+	return state;
+}
+
+enum imap_parse_state
+imap_parse_id_next(struct imap_parse *p, struct imap_text *field, struct imap_text *value)
+{
+	enum imap_parse_state state;
+
+	field->at = NULL;
+	if (passes(p, ')'))
+		return IMAP_PARSE_DONE;
+	if ((state = read_item(p, field)) != IMAP_PARSE_DONE)
+		return state;
+	return read_item(p, value);
 }
 
 bool

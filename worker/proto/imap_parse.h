@@ -73,8 +73,13 @@ enum imap_parse_state imap_parse_astring(struct imap_parse *p, struct imap_text 
  */
 enum imap_parse_state imap_parse_credential(struct imap_parse *p, struct imap_text *out);
 
-/* NIL or a list of strings in parentheses: the argument of ID (RFC 2971 section 3.1), passed over. */
-enum imap_parse_state imap_parse_id(struct imap_parse *p);
+/*
+ * NIL or a list of strings in parentheses, the argument of ID (RFC 2971 section 3.1), is read
+ * field by field: imap_parse_id_open(), then _next() while that says DONE with a field
+ * (field->at not NULL). The end of the list is DONE without one.
+ */
+enum imap_parse_state imap_parse_id_open(struct imap_parse *p, bool *is_list);
+enum imap_parse_state imap_parse_id_next(struct imap_parse *p, struct imap_text *field, struct imap_text *value);
 
 /* Does the line end by announcing a literal? */
 bool imap_parse_literal(const struct line *line, struct imap_literal *out);

@@ -11,11 +11,15 @@
 
 enum pop3_login_state { AT_GREETING, AT_STLS, AT_TLS, AT_USER, AT_PASS, AT_AUTH };
 
+#define TTL 5           /* proxies that a connection may still pass, as Dovecot counts */
+
 #define COMMAND_MAX 255 /* bytes of AUTH with its initial response: RFC 5034 section 4 */
 
 struct pop3_login {
 	struct login common;            /* first */
 	enum pop3_login_state state;
+	bool takes_xclient;             /* the greeting says so */
+	bool awaits_xclient;            /* it was sent in front of what `state` is about: its answer comes first */
 	struct sasl_client sasl;        /* at AT_AUTH */
 };
 
@@ -79,6 +83,24 @@ let_in(struct pop3_login *l)
 	return LOGIN_DONE;
 }
 
+/*
+ * Tells where the client comes from, in one write with what follows: a backend that has
+ * said that it listens to us takes it, and one that does not may say so without harm.
+ */
+static int
+send_xclient(struct pop3_login *l, struct buf *out)
+{
+	const struct facts *facts = l->common.task->facts;
+	char text[ADDR_TEXT];
+
+	if (!l->takes_xclient || !facts->server->xclient ||
+	    (facts->client->family != AF_INET && facts->client->family != AF_INET6))
+		return 0;
+	l->awaits_xclient = true;
+	return buf_printf(out, "XCLIENT ADDR=%s PORT=%u SESSION=%s TTL=%u\r\n", addr_format(text, facts->client),
+	    facts->client->port, facts->session, TTL);
+}
+
 /* USER and PASS are for a password of the user's own; whatever is more needs a mechanism. */
 static enum login_verdict
 send_user(struct pop3_login *l, struct buf *out)
@@ -96,6 +118,10 @@ send_user(struct pop3_login *l, struct buf *out)
 		buf_reset(&l->common.reply);    /* it is no refusal */
 		note_set(l->common.note, "%s", why);
 		return LOGIN_REFUSED;
+	}
+	if (send_xclient(l, out) == -1) {
+		note_set(l->common.note, "too long command for upstream");
+		return LOGIN_BROKEN;
 	}
 	if (!by_command)
 		return send_auth(l, how, out);
@@ -198,6 +224,13 @@ is_status(const struct line *line, const char *status)
 }
 
 static enum login_verdict
+invalid(struct pop3_login *l, const struct line *line)
+{
+	note_upstream(&l->common, "invalid response", line->text, line->len);
+	return LOGIN_BROKEN;
+}
+
+static enum login_verdict
 no_stls(struct pop3_login *l, const struct line *line)
 {
 	char excerpt[PROTO_NOTE - 64];
@@ -208,18 +241,31 @@ no_stls(struct pop3_login *l, const struct line *line)
 	return LOGIN_UNAVAILABLE;
 }
 
+/* Dovecot's greeting to those whose word it takes: "+OK [XCLIENT] Dovecot ready." */
+static bool
+offers_xclient(const struct line *line)
+{
+	const char code[] = "+OK [XCLIENT]";
+
+	return line->len >= sizeof(code) - 1 && strncasecmp(line->text, code, sizeof(code) - 1) == 0;
+}
+
 /* The line stays in login->reply; it is shorter than that buf's limit. */
 static enum login_verdict
 judge(struct pop3_login *l, const struct line *line, struct buf *out)
 {
+	if (l->awaits_xclient) {
+		l->awaits_xclient = false;
+		return is_status(line, "+OK") || is_status(line, "-ERR") ? LOGIN_MORE : invalid(l, line);
+	}
+	if (l->state == AT_GREETING)
+		l->takes_xclient = offers_xclient(line);
 	if (l->state == AT_AUTH && line_begins(line, "+"))
 		return send_response(l, out);
 	if (is_status(line, "+OK"))
 		return on_ok[l->state](l, out);
-	if (!is_status(line, "-ERR")) {
-		note_upstream(&l->common, "invalid response", line->text, line->len);
-		return LOGIN_BROKEN;
-	}
+	if (!is_status(line, "-ERR"))
+		return invalid(l, line);
 	if (l->state == AT_STLS)
 		return no_stls(l, line);
 	return l->state == AT_GREETING || says_not_now(line) ? LOGIN_UNAVAILABLE : LOGIN_REFUSED;

@@ -5,7 +5,8 @@
  * waits for its answer; AUTH, which carries tokens, a master user and whatever else is
  * not a password of the user's own, takes one round trip. The refusals that RFC 2449 and 3206 mark as no fault of the
  * credentials are LOGIN_UNAVAILABLE. STLS (RFC 2595) comes first where TLS is wanted.
- * Built on: line, sasl_client, proto.h.
+ * A greeting with [XCLIENT], which Dovecot has for those it trusts, is told where the client
+ * comes from (xclient). Built on: line, sasl_client, proto.h.
  */
 #ifndef POSTERN_WORKER_PROTO_POP3_LOGIN_H
 #define POSTERN_WORKER_PROTO_POP3_LOGIN_H

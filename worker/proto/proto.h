@@ -54,6 +54,7 @@ struct tls_facts {
 struct facts {
 	const struct server *server;
 	const struct addr *client;
+	const struct addr *connected;   /* our own end of the client's connection; NULL: nobody asked */
 	const struct addr *proxy_source, *proxy_destination;    /* as a PROXY header has them; NULL: there was none */
 	char session[17];               /* our id of it, as in the log; "" in tests of less */
 	const char *client_host;        /* SMTP: confirmed PTR name, or "[UNAVAILABLE]" */

@@ -10,6 +10,7 @@
 #include "worker/proto/sasl_client.h"
 #include "worker/proto/smtp.h"
 #include "worker/proto/smtp_words.h"
+#include "worker/proto/smtp_xclient.h"
 
 enum smtp_login_state {
 	AT_GREETING,
@@ -23,6 +24,7 @@ struct smtp_login {
 	enum smtp_login_state state;
 	struct smtp_reply answer;       /* the one that is coming */
 	bool may_chunk, offers_starttls;
+	unsigned attributes;            /* of XCLIENT that are offered */
 	unsigned offered;               /* mechanisms, for sasl_client_choose() */
 	struct sasl_client sasl;        /* at AT_AUTH */
 };
@@ -201,35 +203,34 @@ on_starttls(struct smtp_login *l, struct buf *out)
 	return LOGIN_STARTTLS;
 }
 
-static int
-add_address(const struct addr *client, struct buf *out)
+/* A backend that does not know XCLIENT takes us for the client, unless that must not be. */
+static enum login_verdict
+on_no_xclient(struct smtp_login *l, struct buf *out)
 {
-	char text[ADDR_TEXT];
-
-	if (client->family != AF_INET && client->family != AF_INET6)
-		return buf_add_text(out, "XCLIENT ADDR=[UNAVAILABLE]");
-	return buf_printf(out, "XCLIENT ADDR=%s%s", client->family == AF_INET6 ? "IPV6:" : "",
-	    addr_format(text, client));
+	if (!server(l)->xclient_required)
+		return introduce(l, out);
+	note_set(l->common.note, "upstream does not offer XCLIENT with what it needs");
+	buf_reset(&l->common.reply);
+	return LOGIN_UNAVAILABLE;
 }
 
 static enum login_verdict
 on_ehlo(struct smtp_login *l, struct buf *out)
 {
-	const struct facts *facts = l->common.task->facts;
+	const struct client *client = l->common.task->client;
 	const struct login_means *means = &l->common.task->means;
 	const char *user = means->authz != NULL ? means->authz : means->user;
 	bool with_login = !is_anonymous(l) && !authenticates(l);
-	int failed;
+	const struct smtp_xclient told = { .login = with_login ? user : NULL, .helo = smtp_helo(client),
+		.esmtp = !smtp_said_helo(client) };
 
 	if (!server(l)->xclient)
 		return introduce(l, out);
 	if (with_login && !can_be_sent(user, PROTO_USER_MAX))
 		return refuse(l, "invalid credentials for upstream");
-	failed = add_address(facts->client, out);
-	if (with_login)
-		failed |= buf_add_text(out, " LOGIN=") | quote_xtext(out, user);
-	failed |= buf_add_text(out, " NAME=") | quote_xtext(out, facts->client_host) | buf_add_text(out, "\r\n");
-	return sent(l, failed, AT_XCLIENT);
+	if (l->attributes == 0 || (with_login && !smtp_xclient_takes_login(l->attributes) && server(l)->xclient_required))
+		return on_no_xclient(l, out);
+	return sent(l, smtp_xclient_compose(out, l->attributes, l->common.task->facts, &told), AT_XCLIENT);
 }
 
 /* The backend has begun again, for this client. */
@@ -332,6 +333,15 @@ look_at_mechanisms(struct smtp_login *l, const struct line *offer)
 		sasl_client_read_offer(&l->offered, offer->text + skip, offer->len > skip ? offer->len - skip : 0);
 }
 
+static void
+look_at_attributes(struct smtp_login *l, const struct line *offer)
+{
+	const size_t skip = strlen("XCLIENT ");
+
+	if (line_begins(offer, "XCLIENT") && offer->len > skip)
+		l->attributes |= smtp_xclient_offer(offer->text + skip, offer->len - skip);
+}
+
 /* Of what the backend offers. Its answer to a HELO offers nothing. */
 static void
 look_at_offer(struct smtp_login *l, const struct line *line, bool first)
@@ -343,11 +353,12 @@ look_at_offer(struct smtp_login *l, const struct line *line, bool first)
 		return;
 	if (first) {
 		l->may_chunk = l->offers_starttls = false;
-		l->offered = 0;
+		l->offered = l->attributes = 0;
 	} else if (line->len > skip) {
 		l->may_chunk |= line_begins(&rest, "CHUNKING");
 		l->offers_starttls |= line_begins(&rest, "STARTTLS");
 		look_at_mechanisms(l, &rest);
+		look_at_attributes(l, &rest);
 	}
 }
 
@@ -395,6 +406,6 @@ smtp_login_secured(struct login *login, struct buf *out)
 
 	MUST(l->state == AT_TLS);
 	l->may_chunk = l->offers_starttls = false;
-	l->offered = 0;
+	l->offered = l->attributes = 0;
 	return say_hello(l, out);
 }

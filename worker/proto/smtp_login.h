@@ -2,7 +2,7 @@
  * smtp_login - the login half of SMTP: EHLO, XCLIENT, AUTH, or a first recipient
  *
  * Who the client is goes to the backend as the server is configured: by XCLIENT
- * (Postfix's), by AUTH (RFC 4954) with a mechanism that it offers, by both, or not at all;
+ * (Postfix's, where it is offered), by AUTH (RFC 4954) with a mechanism that it offers, by both, or not at all;
  * without authentication MAIL and RCPT are said again. Where TLS is wanted STARTTLS (RFC
  * 3207) comes before all of that. CHUNKING is looked for, too: for the gate.
  * Built on: line, quote, sasl, sasl_client, smtp, smtp_words.
