@@ -66,7 +66,7 @@ class Stack:
 def make_db(env, users, name="users"):
     """A database for pam_userdb; returns what to say as db=."""
     lines = "".join(f"{user}\n{crypt('$5$', 1000, password)}\n" for user, password in users.items())
-    text = env.write(name, lines, 0o600)
+    text = env.write(name, lines.replace("\\", "\\\\"), 0o600)
     subprocess.run([program("db_load"), "-T", "-t", "hash", "-f", text, env.path(f"{name}.db")], check=True)
     return env.path(name)
 
