@@ -26,6 +26,7 @@ EXTRA_DIST += test/session/test_process.py test/session/test_log.py
 EXTRA_DIST += test/session/guide.py test/session/test_auth_file.py
 EXTRA_DIST += test/session/test_auth_pam.py test/session/test_passwd.py test/session/test_guides.py
 EXTRA_DIST += test/session/issuer.py test/session/test_auth_jwt.py test/session/test_auth_oauth.py
+EXTRA_DIST += test/session/test_auth_mysql.py test/session/test_auth_mysql_link.py
 EXTRA_DIST += test/session/test_helpers.py test/session/test_chain.py
 EXTRA_DIST += test/session/test_smtp.py test/session/test_smtp_gate.py test/session/test_auth_http.py
 EXTRA_DIST += test/session/test_auth_servers.py test/session/test_auth_introspection.py
