@@ -3,8 +3,10 @@ import base64
 import hashlib
 import hmac
 
+import guide
 import test_auth_file
-from harness import Wire, eventually
+from certs import Authority
+from harness import Skip, Wire, eventually
 from real import MariaDB
 from test_auth_file import NOT_NOW, REFUSED, SCHEMES
 
@@ -38,6 +40,8 @@ class Place(test_auth_file.Place):
 
     def __init__(self, env, users=None, query=QUERY, source="", db=None, at=None, user="postern", password="dbpass",
                  **options):
+        if not (env.build / "postern-auth-mysql").exists():
+            raise Skip("postern was built without auth_mysql")
         self.db = db or MariaDB(env)
         if db is None:
             self.db.sql(TABLE)
@@ -387,3 +391,69 @@ def test_of_sources_the_next_knows(env):
     assert place.lets_in("joe@example.com", "secret") and place.lets_in("ann@example.org", "secret")
     place.refuses("joe@example.com", "other", "wrong password")
     place.refuses("bob@example.com", "secret", "unknown user")
+
+
+# --- the guide ---
+
+GUIDE, CONF = "auth-mysql", "/etc/postern/postern.conf"
+
+
+class Guided(Place):
+    """The guide's table, account and configuration; paths and addresses are the test's."""
+
+    def __init__(self, env, number, account, changes, db):
+        db.sql(guide.block(GUIDE, "The table:") + account)
+        secret = guide.block(GUIDE, "/etc/postern/mysql.secret")
+        env.write("mysql.secret", secret, 0o600)
+        text = guide.block(GUIDE, CONF, number).strip()
+        assert text.startswith("mail {") and text.endswith("}")
+        self.conf = guide.replaced(text[len("mail {"):-1], {
+            "/etc/postern/mysql.secret": env.path("mysql.secret"), "10.0.0.7": env.ip(2), "143": f"{env.ip()}:143",
+            **changes})
+        super().__init__(env, db=db)
+
+    def text(self):
+        return self.conf
+
+    def first_user(self):
+        self.db.sql(guide.block(GUIDE, "A first user (the hash is what `openssl passwd -6` or `doveadm pw` print):"))
+
+
+def test_the_guide_works_on_one_machine(env):
+    db = MariaDB(env)
+    place = Guided(env, 0, guide.block(GUIDE, "The account:"), {"/run/mysqld/mysqld.sock": db.socket}, db)
+    place.first_user()
+    assert place.lets_in("joe@example.org", "sesame") and not place.lets_in("joe@example.org", "Sesame")
+    place.refuses("joe", "sesame", "unknown user")
+    place.refuses("Joe@example.org", "sesame", "unknown user")
+    db.sql(f"UPDATE mail.users SET backend = '{env.ip(3)}', allow_nets = '127.0.0.0/8'")
+    assert place.backend_login("joe@example.org", "sesame")[0] == f"{env.ip(3)}:143"
+    db.sql("UPDATE mail.users SET disabled = TRUE")
+    place.refuses("joe@example.org", "sesame", "the user has nologin")
+    db.sql("UPDATE mail.users SET disabled = FALSE, allow_nets = '192.0.2.0/24'")
+    place.refuses("joe@example.org", "sesame", "client address is not in allow_nets")
+    # Its other queries, in place of this one.
+    db.sql("UPDATE mail.users SET password = SHA2('joesesame', 256)")
+    query = place.conf[place.conf.index('"SELECT') + 1:place.conf.index('";')]
+    place.conf = place.conf.replace(query, guide.block(GUIDE, "In place of the query above:"))
+    place.postern.write(place.text())
+    place.postern.reload()
+    assert place.lets_in("joe@example.org", "sesame")
+    place.refuses("joe@example.org", "Sesame", "the user is locked")
+    whole = guide.block(GUIDE, "in the table, in a query by the whole name:")
+    place.conf = place.conf.replace(guide.block(GUIDE, "In place of the query above:"), whole)
+    place.postern.write(place.text())
+    place.postern.reload()
+    db.sql("UPDATE mail.users SET password = '{PLAIN}sesame'")
+    assert place.backend_login("joe", "sesame")[1:] == ("joe", "sesame")
+
+
+def test_the_guide_works_with_a_database_elsewhere(env):
+    ca = Authority(env)
+    db = MariaDB(env, ip=env.ip(5), tls=(ca.certificate, *ca.issue(env.ip(5))))
+    account = guide.replaced(guide.block(GUIDE, "The account:"), {"postern@localhost": "postern"})
+    place = Guided(env, 1, account + "ALTER USER postern REQUIRE SSL;", {
+        "db.example.org": env.ip(5), "/etc/postern/db-ca.pem": ca.certificate}, db)
+    place.first_user()
+    assert place.backend_login("joe@example.org", "sesame")[1] == "joe"
+    assert not place.lets_in("joe@example.org", "Sesame")
