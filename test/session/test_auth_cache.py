@@ -279,6 +279,23 @@ def test_a_login_for_another_finds_nothing(env):
     assert len(house.asked()) == 3
 
 
+def test_a_login_by_tls_is_another_one(env):
+    """A source that hears nothing of TLS is asked again all the same."""
+    authority = Authority(env)
+    certificate, key = authority.issue("mail.example.com")
+    house = House(env, FILE + "; server {{ " + f"listen {env.ip()}:993 ssl; protocol imap; "
+                  f"ssl_certificate {certificate}; ssl_certificate_key {key}; }}}}", "joe:{PLAIN}right\n")
+    for count in range(2):
+        assert house.login("joe", "right") == OK
+        assert cached(house, "client logged in") == count
+        client = Wire.to((env.ip(), 993)).secure(authority.trust())
+        client.line()
+        client.send(b"a LOGIN joe right\r\n")
+        client.expect(OK)
+        assert cached(house, "client logged in") == 2 * count
+        client.close()
+
+
 def test_what_is_no_password_is_never_remembered(env):
     """A digest is of one challenge, and a certificate is looked at each time."""
     authority = Authority(env)
