@@ -4,9 +4,12 @@
  * Each login is a transaction of its own: the password first, then the account. No
  * session is opened and no credentials are set: the user's work is done at the backend.
  */
+#include <ctype.h>
+#include <errno.h>
 #include <security/pam_appl.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/mem.h"
@@ -142,6 +145,36 @@ unload(void **loadedp)
 	*loadedp = NULL;
 }
 
+static bool
+is_there(const char *directory, const char *file)
+{
+	char *path = mem_printf("%s/%s", directory, file);
+	bool is = access(path, F_OK) == 0 || errno != ENOENT;
+
+	mem_free(path);
+	return is;
+}
+
+/* Whether the service has a file of its own; PAM looks for it in lower case. */
+static bool
+has_file(const struct stack *stack)
+{
+	static const char *const places[] = { "/etc/pam.d", "/usr/lib/pam.d", "/usr/share/pam.d", "/usr/etc/pam.d" };
+	char *file = mem_strdup(stack->service);
+	bool has = false;
+
+	for (char *p = file; *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	for (size_t i = 0; stack->directory == NULL && !has && i < sizeof(places) / sizeof(places[0]); i++)
+		has = is_there(places[i], file);
+	if (stack->directory != NULL)
+		has = is_there(stack->directory, file);
+	else if (!is_there("/etc", "pam.d"))
+		has = true;             /* then all services are in /etc/pam.conf, which is PAM's to read */
+	mem_free(file);
+	return has;
+}
+
 /* PAM reads the service's file at each login; here it shows that there is one. */
 static void *
 load(const struct helper_source *source, char **why)
@@ -154,6 +187,9 @@ load(const struct helper_source *source, char **why)
 	stack->directory = helper_setting(source->settings, "directory");
 	if (stack->service != NULL && begin(stack, &attempt) == 0) {
 		end(&attempt);
+		if (!has_file(stack))   /* a slip of the pen, and whoever has an account may come in */
+			log_say(LOG_WARN, "auth_pam \"%s\": there is no such service in %s, PAM asks the one called \"other\"",
+			    stack->service, stack->directory != NULL ? stack->directory : "/etc/pam.d");
 		return stack;
 	}
 	*why = mem_printf("PAM has no usable service \"%s\"%s%s", stack->service != NULL ? stack->service : "",
