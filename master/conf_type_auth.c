@@ -317,14 +317,14 @@ set_zone(struct conf_build *b, void *target, const char *value)
 {
 	struct conf_cache *cache = target;
 	size_t len = strcspn(value, ":");
-	uint64_t bytes;
+	uint64_t bytes, least = (uint64_t)ZONE_PAGES * (uint64_t)sysconf(_SC_PAGESIZE);
 
 	if (len == 0 || conf_breaks_lines(value))
 		return "invalid name of a zone";
 	if (value[len] == '\0' || num_parse_size(value + len + 1, ZONE_MAX, &bytes) == -1)
 		return "invalid size";
-	if (bytes < (uint64_t)ZONE_PAGES * (uint64_t)sysconf(_SC_PAGESIZE))
-		return "the zone is too small";
+	if (bytes < least)
+		return arena_printf(b->arena, "the zone is too small, at least %juk", (uintmax_t)least / 1024);
 	cache->zone = arena_printf(b->arena, "%.*s", (int)len, value);
 	cache->bytes = (size_t)bytes;
 	return NULL;

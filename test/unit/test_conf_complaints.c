@@ -378,7 +378,7 @@ static const struct {
 	{ "auth_cache zone=a;", "invalid parameter \"zone=a\": invalid size" },
 	{ "auth_cache zone=a:x;", "invalid parameter \"zone=a:x\": invalid size" },
 	{ "auth_cache zone=a:2000m;", "invalid parameter \"zone=a:2000m\": invalid size" },
-	{ "auth_cache zone=a:4k;", "invalid parameter \"zone=a:4k\": the zone is too small" },
+	{ "auth_cache zone=a:4k;", "invalid parameter \"zone=a:4k\": the zone is too small, at least 32k" },
 	{ "auth_cache zone=a:1m zone=b:1m;", "duplicate parameter \"zone=b:1m\"" },
 	{ "auth_cache zone=a:1m ttl=0;", "invalid parameter \"ttl=0\": value must not be zero" },
 	{ "auth_cache zone=a:1m negative=x;", "invalid parameter \"negative=x\": invalid time" },
