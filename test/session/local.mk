@@ -25,6 +25,7 @@ EXTRA_DIST += test/session/test_process.py test/session/test_log.py
 
 EXTRA_DIST += test/session/guide.py test/session/test_auth_file.py
 EXTRA_DIST += test/session/test_auth_pam.py test/session/test_passwd.py test/session/test_guides.py
+EXTRA_DIST += test/session/test_guides_chain.py test/session/test_mistakes.py
 EXTRA_DIST += test/session/issuer.py test/session/test_auth_jwt.py test/session/test_auth_oauth.py
 EXTRA_DIST += test/session/test_auth_mysql.py test/session/test_auth_mysql_link.py
 EXTRA_DIST += test/session/test_helpers.py test/session/test_chain.py
