@@ -284,6 +284,34 @@ def test_a_hung_module_costs_its_login_and_its_helper(env):
     eventually(lambda: stack.lets_in("joe", "secret"), "the service is back")
 
 
+def test_what_a_hung_module_has_started_ends_with_it(env):
+    note = env.path("note")
+    os.mkfifo(note)
+    hung = script(env, "hung", f'echo $$ > "{note}"; exec sleep 600')
+    stack = Stack(env, f"auth required pam_exec.so quiet {hung}\naccount required pam_permit.so\n", mail="auth_timeout 1s;")
+    client = stack.begin("joe", "secret")
+    pid = int(open(note).read())
+    assert client.line().startswith(NOT_NOW)
+    # Here nobody inherits it who would bury it.
+    eventually(lambda: pathlib.Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z", "the program of the module has ended")
+
+
+@weight(4)
+def test_helpers_are_replaced_after_a_thousand_answers(env):
+    """Whatever modules leak goes with them, and no login notices."""
+    stack = Stack(env, "auth required pam_deny.so\naccount required pam_permit.so\n", level="info",
+                  mail="max_commands 10000; timeout 600s;")
+    first = set(stack.helper_pids())
+    count = 2600
+    client = Wire.to((env.ip(), 143), patience=120)
+    client.send(b"".join(b"%d LOGIN joe x\r\n" % i for i in range(count)))
+    client.line()
+    for i in range(count):
+        assert client.line().startswith(b"%d NO [AUTHENTICATIONFAILED]" % i)
+    stack.postern.wait_log("answers are enough for one process", 2)
+    eventually(lambda: len(stack.helper_pids()) == 2 and not first & set(stack.helper_pids()), "two new helpers")
+
+
 def test_a_helper_that_is_killed_costs_one_login(env):
     path = script(env, "hang", 'case "$PAM_USER" in slow*) exec sleep 1000;; esac')
     stack = Stack(env, ENVIRONMENT.format(options="", script=path), helpers=1)

@@ -24,6 +24,7 @@
 #include "common/sandbox.h"
 #include "worker/helper/codec.h"
 #include "worker/helper/helper_log.h"
+#include "worker/helper/watchdog.h"
 
 #define SETTING_MAX 65536       /* bytes of a setting's text */
 #define GRACE_MS 1000           /* behind a request's deadline, before a process that hangs is killed */
@@ -35,7 +36,7 @@ struct helper {
 	void *loaded;                   /* owned; the kind's; NULL until the first file */
 	uint64_t epoch;                 /* the number of its file */
 	bool has_file;                  /* the master will feed one */
-	timer_t watchdog;               /* of a kind that may hang */
+	unsigned answers;               /* given */
 };
 
 /* What the master said, in a memfd. Returns *len bytes and a NUL, the caller's; NULL if it cannot be read. */
@@ -258,29 +259,12 @@ fail_to_start(void)
 	_exit(EXIT_FAILURE);
 }
 
-/*
- * Foreign code can be stuck where no signal handler would help it. Its process ends then:
- * the asker sees the end of its socket, and the master fills the place again.
- */
+/* The asker of an answer that does not come sees the end of its socket, and the master fills the place again. */
 static void
-raise_watchdog(struct helper *h)
+set_watchdog(const struct helper *h, uint64_t at_ms)
 {
-	struct sigevent kill = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
-
-	if (h->kind->may_hang && timer_create(CLOCK_MONOTONIC, &kill, &h->watchdog) == -1)
-		give_up("timer_create()", errno);
-}
-
-/* Lets the watchdog bite at a time of CLOCK_MONOTONIC; 0: never. */
-static void
-set_watchdog(struct helper *h, uint64_t at_ms)
-{
-	const struct itimerspec when = {
-		.it_value = { .tv_sec = (time_t)(at_ms / 1000), .tv_nsec = (long)(at_ms % 1000) * 1000000 },
-	};
-
 	if (h->kind->may_hang)
-		MUST(timer_settime(h->watchdog, TIMER_ABSTIME, &when, NULL) == 0);
+		watchdog_set(at_ms);
 }
 
 static void
@@ -299,7 +283,8 @@ start(struct helper *h)
 	while (h->loaded == NULL)
 		if ((kind = hear(h)) == IPC_FAILED)
 			fail_to_start();
-	raise_watchdog(h);
+	if (h->kind->may_hang && (error = watchdog_raise()) != 0)
+		give_up("starting the watchdog", error);
 	methods = methods_of(h, h->loaded);     /* the other thread may load another one */
 	/* What the other thread has to say of a file comes after this. */
 	pthread_mutex_lock(&h->lock);
@@ -366,6 +351,7 @@ serve(struct helper *h, const char *packet, size_t len, int asker)
 	h->kind->answer(h->loaded, &request, &reply);
 	reply.epoch = h->epoch;
 	pthread_mutex_unlock(&h->lock);
+	h->answers++;
 	set_watchdog(h, 0);
 	send_reply(asker, &reply);
 	helper_reply_reset(&reply);
@@ -378,6 +364,15 @@ has_ended(int socket)
 	struct pollfd p = { .fd = socket };
 
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+}
+
+/* Has it served long enough? Siblings that started together do not end together. */
+static bool
+is_worn(const struct helper *h)
+{
+	unsigned most = h->kind->recycle_after;
+
+	return most != 0 && h->answers >= most + (unsigned)getpid() % (most / 8 + 1);
 }
 
 static void
@@ -407,6 +402,9 @@ helper_run(int argc, char **argv, const struct helper_kind *kind)
 	ignore_signals();
 	take_inheritance(kind);
 	start(&h);
-	for (;;)
+	while (!is_worn(&h))
 		serve_next(&h);
+	log_say(LOG_INFO, "%s %s: %u answers are enough for one process", kind->name, h.label, h.answers);
+	/* Whoever is still in the mailbox is the siblings', or the next one's. */
+	_exit(EXIT_SUCCESS);
 }

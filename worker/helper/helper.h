@@ -32,6 +32,7 @@ struct helper_kind {
 	const char *program;            /* "postern-auth-file" */
 	bool wants_file;                /* it never does without one; others are fed where the configuration names one */
 	enum sandbox_level sandbox;     /* what it may still do when it serves */
+	unsigned recycle_after;         /* answers after which a fresh process takes its place: foreign code may leak; 0: never */
 	bool may_hang;                  /* foreign code runs in `answer`: a process that is still in it a second after the request's deadline kills itself */
 	/* Loads what libraries load at first use, while files can still be opened. */
 	void (*prepare)(void);

@@ -213,7 +213,7 @@ methods(const void *loaded)
 
 static const struct helper_kind auth_pam = {
 	.name = "auth_pam", .program = "postern-auth-pam",
-	.sandbox = SANDBOX_OPEN, .may_hang = true,
+	.sandbox = SANDBOX_OPEN, .may_hang = true, .recycle_after = 1000,
 	.prepare = prepare, .load = load, .unload = unload, .methods = methods, .answer = answer,
 };
 

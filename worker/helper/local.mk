@@ -15,7 +15,7 @@ libhelper_a_SOURCES = \
 	worker/helper/jwks.h worker/helper/jwks.c \
 	worker/helper/jwt.h worker/helper/jwt.c \
 	worker/helper/helper_log.h worker/helper/helper_log.c \
-	worker/helper/helper.h worker/helper/helper.c
+	worker/helper/watchdog.h worker/helper/watchdog.c worker/helper/helper.h worker/helper/helper.c
 
 pkglibexec_PROGRAMS += postern-auth-file
 postern_auth_file_SOURCES = worker/helper/helper_file.c
