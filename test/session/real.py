@@ -296,3 +296,29 @@ class MariaDB:
     def kill(self):
         self.process.kill()
         self.process.wait(PATIENCE)
+
+
+class HAProxy:
+    """TCP fronts on ports of `ip`: (port, port of the `backend`, word of its "server" line) each."""
+
+    CONFIG = """
+global
+  nbthread 1
+defaults
+  mode tcp
+  timeout connect 10s
+  timeout client 60s
+  timeout server 60s
+"""
+
+    def __init__(self, env, ip, backend, fronts):
+        config = env.write("haproxy.cfg", self.CONFIG + "".join(
+            f"listen front{port}\n  bind {ip}:{port}\n  server s {backend}:{to} {word}\n" for port, to, word in fronts))
+        self.process = subprocess.Popen([program("haproxy"), "-db", "-f", str(config)], stdin=subprocess.DEVNULL,
+                                        stdout=open(env.path("haproxy.log"), "wb"), stderr=subprocess.STDOUT)
+        env.keep(self)
+        eventually(lambda: all(answers((ip, port)) for port, _, _ in fronts), "HAProxy answers")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(PATIENCE)

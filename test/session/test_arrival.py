@@ -2,6 +2,8 @@
 import struct
 
 from certs import Authority
+from harness import Wire
+from real import HAProxy
 from stage import GREETINGS, Stage
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -133,6 +135,31 @@ def test_tls_begins_behind_the_header(env):
 
 
 DENIED = {"imap": b"* BYE Access denied\r\n", "pop3": b"-ERR Access denied\r\n", "smtp": b"554 5.7.1 Access denied\r\n"}
+
+
+def test_a_real_haproxy_in_front(env):
+    """By either version, in front of TLS and of clear text; and one that says nothing is found out."""
+    authority = Authority(env)
+    certificate, key = authority.issue("mail.example.com")
+    settings = "protocol imap; set_real_ip_from 127.0.0.0/8;"
+    stage = Stage(env, "imap", raw=f"""
+server {{ listen {env.ip()}:2143 proxy_protocol; {settings} }}
+server {{ listen {env.ip()}:2993 ssl proxy_protocol; {settings} ssl_certificate {certificate}; ssl_certificate_key {key}; }}
+""")
+    fronts = [(2001, 2143, "send-proxy"), (2002, 2143, "send-proxy-v2"), (2003, 2993, "send-proxy-v2"), (2004, 2143, "")]
+    HAProxy(env, env.ip(4), env.ip(), fronts)
+    for port, to, word in fronts:
+        client = Wire.to((env.ip(4), port), source=env.ip(9))
+        if to == 2993:
+            client.secure(authority.trust())
+        client.send(LOGIN)
+        if word == "":
+            assert client.rest() == b""
+            continue
+        client.expect(b"* OK IMAP4 ready", b"a OK backend LOGIN")
+        assert asked(stage)[0] == env.ip(9)
+        client.close()
+    stage.postern.wait_log("broken header: no signature")
 
 
 def check_list(env, protocol):
