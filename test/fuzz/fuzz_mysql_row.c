@@ -49,10 +49,11 @@ ask(const struct mysql_row *row, bool checked)
 	};
 	struct helper_reply reply = { .outcome = HELPER_UNAVAILABLE };
 	struct mysql_row_past past = { .text = NULL };
+	const struct mysql_row_value *password = &row->values[MYSQL_ROW_PASSWORD];
 
 	mysql_row_answer(row, checked, &past, &request, &reply);
 	if (reply.outcome == HELPER_ACCEPTED)
-		MUST(checked && row->values[MYSQL_ROW_PASSWORD].is_column && row->values[MYSQL_ROW_PASSWORD].text == NULL);
+		MUST(checked && password->is_column && password->text == NULL);
 	else
 		MUST(reply.reason != NULL && reply.host == NULL && reply.user == NULL && reply.pass == NULL);
 	MUST(is_clean(reply.host) && is_clean(reply.user) && is_clean(reply.pass) && is_clean(reply.text));

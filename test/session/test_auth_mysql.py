@@ -129,7 +129,8 @@ def test_who_is_refused(env):
 
 
 HOSTILE = [
-    b"' OR 1=1 -- ", b"joe' -- ", b"'", b"''", b'"', b"\\", b"\\'", b"joe\\", b"%", b"j%", b"_oe", b"jo_", b"*", b"joe;",
+    b"' OR 1=1 -- ", b"joe' -- ", b"'", b"''", b'"', b"\\", b"\\'", b"joe\\", b"%", b"j%", b"_oe", b"jo_", b"*",
+    b"joe;",
     b"joe'; DROP TABLE users; -- ", b"joe/*", b"joe\0x".replace(b"\0", b"\x01"), b":user", b"?", b"@joe", b"joe@", b"@",
     b"x'6a6f65'", b"joe' UNION SELECT '{PLAIN}x", b"CONCAT('j','oe')", b"a" * 1000, b"a" * 4096,
     b"\xff", b"joe\xff", b"\xc3", b"joe\xc0\xa7", b"\xed\xa0\x80", b"\xf0\x9f\x98", b"\xbf\x27 OR 1=1 -- ",

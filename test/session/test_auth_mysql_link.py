@@ -275,9 +275,9 @@ def packet(number, payload):
 def greeting(tls=False):
     """Of a server of the protocol's version 10, which wants mysql_native_password."""
     able = 0xffffffff if tls else 0xffffffff & ~0x800
-    return packet(0, b"\x0a8.0.99\0" + struct.pack("<I", 7) + b"12345678\0" + struct.pack("<H", able & 0xffff) + b"\x2d" +
-                  struct.pack("<H", 2) + struct.pack("<H", able >> 16) + b"\x15" + b"\0" * 10 + b"123456789012\0" +
-                  b"mysql_native_password\0")
+    return packet(0, b"\x0a8.0.99\0" + struct.pack("<I", 7) + b"12345678\0" +
+                  struct.pack("<HBHH", able & 0xffff, 0x2d, 2, able >> 16) + b"\x15" + b"\0" * 10 +
+                  b"123456789012\0" + b"mysql_native_password\0")
 
 
 OK = b"\0\0\0\2\0\0\0"

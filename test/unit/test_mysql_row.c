@@ -6,9 +6,8 @@
 #include "test/unit/unit.h"
 
 #define SHA256_CRYPT "$5$abcdefgh$r9xTl.GUAgtnwCn6sC2SIJ0Wx1zm2nVBxp.PsRt2l6D"
-#define LONG_HOST "h123456789h123456789h123456789h123456789h123456789h123456789h123456789h123456789h123456789h123456789" \
-    "h123456789h123456789h123456789h123456789h123456789h123456789h123456789h123456789h123456789h123456789" \
-    "h123456789h123456789h123456789h123456789h123456789h123456789h123456789h123456789h123456789h123456789x"
+#define H50 "h123456789h123456789h123456789h123456789h123456789"
+#define LONG_HOST H50 H50 H50 H50 H50 H50 "x"
 
 /* Columns as "name=value"; "name" alone is NULL. */
 static struct mysql_row
@@ -86,7 +85,8 @@ static const struct {
 	/* passwords that cannot be meant */
 	{ "pw", false, ROW{ "password=pw", NULL }, "not a hash of this password scheme", HELPER_UNAVAILABLE },
 	{ "pw", false, ROW{ "password={MD6}pw", NULL }, "unknown password scheme", HELPER_UNAVAILABLE },
-	{ "pw\r\nx", false, ROW{ "password={PLAIN}pw\r\nx", NULL }, "CR, LF or NUL in the password", HELPER_UNAVAILABLE },
+	{ "pw\r\nx", false, ROW{ "password={PLAIN}pw\r\nx", NULL }, "CR, LF or NUL in the password",
+	    HELPER_UNAVAILABLE },
 	/* networks */
 	{ "pw", false, ROW{ "password={PLAIN}pw", "allow_nets=10.0.0.0/8,::1", NULL }, NULL, HELPER_ACCEPTED },
 	{ "pw", false, ROW{ "password={PLAIN}pw", "allow_nets", NULL }, NULL, HELPER_ACCEPTED },
@@ -103,7 +103,8 @@ static const struct {
 	    HELPER_UNAVAILABLE },
 	/* protocols */
 	{ "pw", false, ROW{ "password={PLAIN}pw", "protocols=pop3,imap", NULL }, NULL, HELPER_ACCEPTED },
-	{ "pw", false, ROW{ "password={PLAIN}pw", "protocols=pop3", NULL }, "protocol is not in protocols", HELPER_REFUSED },
+	{ "pw", false, ROW{ "password={PLAIN}pw", "protocols=pop3", NULL }, "protocol is not in protocols",
+	    HELPER_REFUSED },
 	{ "pw", false, ROW{ "password={PLAIN}pw", "protocols=", NULL }, "unknown protocol in protocols",
 	    HELPER_UNAVAILABLE },
 	/* nologin */

@@ -79,6 +79,8 @@ START_TEST(on_one_line_a_query_means_the_same)
 }
 END_TEST
 
+#define UNKNOWN "unknown parameter; there are :user, :local, :domain, :protocol, :client, :server and :password"
+
 static const struct {
 	const char *query, *why;
 } bad[] = {
@@ -86,11 +88,11 @@ static const struct {
 	{ "SELECT 1", "the query asks for neither :user nor :local" },
 	{ "SELECT p FROM t WHERE d=:domain AND p=:password", "the query asks for neither :user nor :local" },
 	{ "SELECT ':user' /* :local */", "the query asks for neither :user nor :local" },
-	{ "SELECT :user, :who", "unknown parameter; there are :user, :local, :domain, :protocol, :client, :server and :password" },
-	{ "SELECT :users", "unknown parameter; there are :user, :local, :domain, :protocol, :client, :server and :password" },
-	{ "SELECT :user2", "unknown parameter; there are :user, :local, :domain, :protocol, :client, :server and :password" },
-	{ "SELECT :User", "unknown parameter; there are :user, :local, :domain, :protocol, :client, :server and :password" },
-	{ "SELECT :use", "unknown parameter; there are :user, :local, :domain, :protocol, :client, :server and :password" },
+	{ "SELECT :user, :who", UNKNOWN },
+	{ "SELECT :users", UNKNOWN },
+	{ "SELECT :user2", UNKNOWN },
+	{ "SELECT :User", UNKNOWN },
+	{ "SELECT :use", UNKNOWN },
 	{ "SELECT ?, :user", "\"?\" in the query; parameters have names" },
 	{ "SELECT :user; SELECT 1", "more than one statement" },
 	{ "SELECT :user;;", "more than one statement" },

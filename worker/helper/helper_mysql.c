@@ -20,13 +20,14 @@
 
 #define NAME_MAX_LEN 1024       /* bytes of a user name that a database is asked about */
 #define PASSWORD_FILE_MAX 65536
-#define START_MS 3000           /* for the first attempt to connect: nobody waits for longer before we are ready */
+#define START_MS 2000           /* for the first attempt to connect: nobody waits for longer before we are ready */
 #define MARGIN_MS 100           /* by which an answer has to be there before the asker gives up */
 #define PORT "3306"
 
 /* What `load` makes of the settings. */
 struct source {
-	char *host, *socket, *port, *user, *database, *query_text, *ssl, *verify, *ca, *certificate, *key;      /* owned */
+	char *host, *socket, *port, *user, *database, *query_text;      /* owned, and these: */
+	char *ssl, *verify, *ca, *certificate, *key;
 	char *password;                 /* owned; the one at the database */
 	char *label;                    /* owned; for the log */
 	struct mysql_server server;     /* all of that */

@@ -11,7 +11,7 @@
 #include "common/must.h"
 
 #define PACKET_MAX (1ul << 20)  /* bytes of an answer */
-#define AUTH_PLUGIN 2           /* MYSQL_CLIENT_AUTHENTICATION_PLUGIN; its header includes some that are not installed */
+#define AUTH_PLUGIN 2           /* MYSQL_CLIENT_AUTHENTICATION_PLUGIN; its header includes others that nobody installs */
 
 /* How a server may ask us to prove who we are: none of these shows it, or who listens, the password. */
 #define AUTH_PLUGINS "mysql_native_password,caching_sha2_password,sha256_password,client_ed25519"
@@ -67,7 +67,7 @@ mysql_open_prepare(void)
 	MYSQL *mysql;
 
 	/* A resolver that does not answer shall not hold us for longer than it must. */
-	setenv("RES_OPTIONS", "timeout:2 attempts:1", 0);
+	setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
 	MUST(mysql_library_init(0, NULL, NULL) == 0);
 	MUST((mysql = mysql_init(NULL)) != NULL);
 	for (const char *at = names, *end; *at != '\0'; at = *end == ',' ? end + 1 : end) {

@@ -33,7 +33,10 @@ void mysql_open_wait_until(uint64_t deadline_ms);
 uint64_t mysql_open_now(void);
 int mysql_open_left(uint64_t deadline_ms);
 
-/* Connects. The caller closes *mysqlp in any case; after -1 it says what went wrong, and is NULL where the library cannot do what we need. */
+/*
+ * Connects. Returns 0, or -1 and then *mysqlp says what went wrong, or is NULL where the
+ * library cannot do what we need. The caller closes it in any case.
+ */
 int mysql_open(MYSQL **mysqlp, const struct mysql_server *server, uint64_t deadline_ms);
 
 #endif
