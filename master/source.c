@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -399,6 +400,15 @@ start(struct sources *sources, struct helper_plan *plan, const struct conf_sourc
 	return NULL;
 }
 
+/* All workers have one description of its other end: one that has been taken over can shut it down for all of them. */
+static bool
+is_shut(int mailbox)
+{
+	struct pollfd p = { .fd = mailbox, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP)) != 0;
+}
+
 struct source *
 source_use(struct sources *sources, const struct conf *conf, const struct conf_source *settings)
 {
@@ -409,7 +419,7 @@ source_use(struct sources *sources, const struct conf *conf, const struct conf_s
 	LIST_EACH(node, &sources->in_use) {
 		struct source *source = LIST_ENTRY(node, struct source, node);
 
-		if (source->failed || strcmp(source->plan->key, plan->key) != 0)
+		if (source->failed || is_shut(source->plan->mailbox) || strcmp(source->plan->key, plan->key) != 0)
 			continue;
 		helper_plan_free(&plan);
 		source->users++;

@@ -1,9 +1,11 @@
 """The helpers that ask sources: who they are, what they are given, and what happens when one of them is gone."""
+import ctypes
 import os
 import pathlib
 import re
 import resource
 import signal
+import socket
 import subprocess
 
 from harness import Skip, Wire, eventually, open_files, weight
@@ -40,6 +42,14 @@ def test_a_source_that_is_no_longer_named_ends_its_helpers(env):
     assert maps.count("memfd:postern-epoch") == 2, maps         # one source's two views
 
 
+def getfd(pidfd, fd):
+    """A descriptor of another process: pidfd_getfd(2), which Python does not have."""
+    got = ctypes.CDLL(None, use_errno=True).syscall(438, pidfd, fd, 0)
+    if got == -1:
+        raise OSError(ctypes.get_errno(), "pidfd_getfd")
+    return got
+
+
 # --- when one is killed ---
 
 def test_a_helper_that_is_killed_takes_nobody_along(env):
@@ -66,6 +76,24 @@ def test_helpers_that_die_again_and_again_are_started_ever_later(env):
         eventually(lambda: not set(victims) & set(place.helper_pids()), "they are gone")
     eventually(lambda: place.lets_in("joe", "secret"), "somebody answers again")
     eventually(lambda: len(place.helper_pids()) == 2, "two helpers")
+
+
+@weight(10)
+def test_a_mailbox_that_was_shut_down_spins_nobody_and_is_new_after_a_reload(env):
+    """A worker that has been taken over can do that to all others."""
+    place = Place(env, "joe:{PLAIN}secret\n")
+    pids = place.helper_pids()
+    mailbox = open_files(pids[0])[4]
+    master = os.pidfd_open(place.postern.pid)
+    fd, = (fd for fd, name in open_files(place.postern.pid).items() if name == mailbox)
+    with socket.socket(fileno=getfd(master, fd)) as end:
+        end.shutdown(socket.SHUT_RD)
+    os.close(master)
+    for pid in pids:
+        place.postern.wait_log(rf"\[alert\] {pid}#\d+: auth_file .*the mailbox has been shut down")
+        eventually(lambda: pid not in place.helper_pids(), "it ends")
+    place.postern.reload()
+    assert place.lets_in("joe", "secret") and len(place.helper_pids()) == 2
 
 
 # --- files that are being written ---
@@ -323,6 +351,18 @@ def test_a_helper_of_pam_is_root_with_few_capabilities(env):
         assert int(status["CapInh"], 16) == int(status["CapAmb"], 16) == 0
     worker = status_of(place.postern.children()[0])
     assert int(worker["CapEff"], 16) == 0
+
+
+def test_a_helper_without_descriptors_ends_and_another_begins(env):
+    """As modules that leak them leave it. It would take requests out of the mailbox and answer none."""
+    place = Pam(env, helpers=1)
+    pid, = place.helper_pids()
+    room = min(set(range(100)) - set(open_files(pid)))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (room, room))
+    assert place.login("joe", "secret") == NOT_NOW
+    place.postern.wait_log(rf"\[alert\] {pid}#\d+: auth_pam .*no descriptor is left for a request")
+    eventually(lambda: place.lets_in("joe", "secret"), "a new helper")
+    assert place.helper_pids() != [pid]
 
 
 def test_a_helper_of_pam_may_have_another_account(env):

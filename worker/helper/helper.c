@@ -357,13 +357,30 @@ serve(struct helper *h, const char *packet, size_t len, int asker)
 	helper_reply_reset(&reply);
 }
 
-/* An empty packet looks like the end of the mailbox, and any worker could send one. */
+/* An empty packet looks like the end of the mailbox, and any worker could send one, or shut the mailbox down for all. */
 static bool
 has_ended(int socket)
 {
-	struct pollfd p = { .fd = socket };
+	struct pollfd p = { .fd = socket, .events = POLLRDHUP };
 
-	return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP)) != 0;
+}
+
+/*
+ * Where a module leaks descriptors there is no room for another one some day, and every
+ * request that is taken out of the mailbox here would be lost.
+ */
+static void
+end_without_room(const struct helper *h)
+{
+	int spare = fcntl(IPC_HELPER_MAILBOX, F_DUPFD_CLOEXEC, 0);
+
+	if (spare == -1) {
+		log_say(LOG_ALERT, "%s %s: no descriptor is left for a request %s, ending for another to begin", h->kind->name,
+		    h->label, log_errno(errno));
+		_exit(EXIT_FAILURE);
+	}
+	close(spare);
 }
 
 /* Has it served long enough? Siblings that started together do not end together. */
@@ -384,12 +401,16 @@ serve_next(struct helper *h)
 
 	if (len == -1 && errno != EPROTO)
 		give_up("recvmsg() on the mailbox", errno);
-	if (len == 0 && has_ended(IPC_HELPER_MAILBOX))
-		_exit(EXIT_SUCCESS);
+	if (len == 0 && has_ended(IPC_HELPER_MAILBOX)) {
+		log_say(LOG_ALERT, "%s %s: the mailbox has been shut down, the next reload makes another", h->kind->name, h->label);
+		_exit(EXIT_FAILURE);
+	}
 	if (len > 0 && asker != -1)
 		serve(h, packet, (size_t)len, asker);
 	if (asker != -1)
 		close(asker);
+	else
+		end_without_room(h);
 	mem_wipe(packet, sizeof(packet));
 }
 
