@@ -280,6 +280,32 @@ START_TEST(the_costliest_hash_is_remembered)
 }
 END_TEST
 
+/* A challenge, because that computes no hash. */
+START_TEST(a_hash_that_nobody_waits_for_is_not_remembered)
+{
+	static const char *const hashes[] = {
+		"password=$2b$20$abcdefghijklmnopqrstuu" "5Ji2Uy7Vpn6dvYAr3W8wtrFuYrlJwBO",
+		"password=$6$rounds=999999999$salt$",
+	};
+	struct helper_request request = request_of("b913a602c7eda7a495b4e6e7334d3890");
+	struct mysql_row_past past = { .text = NULL };
+
+	request.method = METHOD_CRAM_MD5;
+	request.salt = "<1896.697170952@postoffice.reston.mci.net>";
+	learn(&past, RIGHT);
+	for (size_t i = 0; i < UNIT_COUNT(hashes); i++) {
+		struct mysql_row row = row_of(ROW{ hashes[i], NULL });
+		struct helper_reply reply = { .outcome = HELPER_UNAVAILABLE };
+
+		mysql_row_answer(&row, false, &past, &request, &reply);
+		ck_assert_str_eq(reply.reason, "the password is stored as a hash, which this method cannot use");
+		ck_assert_str_eq(past.text, "{PLAIN}pw");
+		helper_reply_reset(&reply);
+	}
+	mysql_row_past_reset(&past);
+}
+END_TEST
+
 START_TEST(without_a_row_the_user_is_unknown)
 {
 	struct mysql_row_past past = { .text = NULL };
@@ -323,6 +349,7 @@ mysql_row_suite(void)
 	tcase_add_test(tcase, a_challenge_is_judged_by_a_plain_password_only);
 	tcase_add_test(tcase, a_value_that_was_cut_is_not_used);
 	tcase_add_test(tcase, the_costliest_hash_is_remembered);
+	tcase_add_test(tcase, a_hash_that_nobody_waits_for_is_not_remembered);
 	tcase_add_test(tcase, without_a_row_the_user_is_unknown);
 	tcase_add_test(tcase, other_columns_are_none_of_ours);
 	return suite;

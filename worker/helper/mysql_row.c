@@ -7,6 +7,7 @@
 #include "worker/helper/grant.h"
 #include "worker/helper/proof.h"
 
+#define COST_MAX 2000000        /* what a refusal may cost, as secret_cost() has it: two seconds or so */
 #define NAME_MAX_LEN 1024       /* bytes of a user name, as long as one may be in a login */
 
 static const struct {
@@ -114,10 +115,13 @@ judge(const struct mysql_row *row, struct secret *secret, struct helper_reply *r
 	return NULL;
 }
 
+/* Not what takes for ever: one user's hash of that sort would have every wrong password of the others time out. */
 static void
 remember(struct mysql_row_past *past, const struct secret *secret, const struct mysql_row_value *value)
 {
-	if (secret_cost(secret) <= secret_cost(&past->costliest))
+	uint64_t cost = secret_cost(secret);
+
+	if (cost <= secret_cost(&past->costliest) || cost > COST_MAX)
 		return;
 	mysql_row_past_reset(past);
 	past->text = mem_strndup(value->text, value->len);

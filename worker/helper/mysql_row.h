@@ -39,7 +39,7 @@ struct mysql_row {
 	struct mysql_row_value values[MYSQL_ROW_COLUMNS];
 };
 
-/* The costliest stored password that came by: what is refused costs as much. All zero is none yet. */
+/* The costliest stored password that came by, within reason: what is refused costs as much. All zero is none yet. */
 struct mysql_row_past {
 	char *text;             /* owned */
 	struct secret costliest;        /* in the text */
