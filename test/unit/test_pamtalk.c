@@ -92,12 +92,18 @@ END_TEST
 START_TEST(a_conversation_of_no_sense_is_refused)
 {
 	static const int counts[] = { 0, -1, PAM_MAX_NUM_MSG + 1 };
+	static const struct pam_message question = { PAM_PROMPT_ECHO_OFF, NULL };
+	const struct pam_message *nothing[] = { &question, NULL };
 	struct pamtalk talk = { .user = "joe", .pass = "sesame" };
 	struct pam_response *answers = NULL;
 
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
 		ck_assert_int_eq(pamtalk_converse(counts[i], NULL, &answers, &talk), PAM_CONV_ERR);
 	ck_assert_ptr_null(answers);
+	ck_assert_int_eq(pamtalk_converse(1, NULL, &answers, &talk), PAM_CONV_ERR);
+	ck_assert_int_eq(pamtalk_converse(2, nothing, &answers, &talk), PAM_CONV_ERR);
+	ck_assert_ptr_null(answers);
+	pamtalk_reset(&talk);
 }
 END_TEST
 

@@ -55,11 +55,11 @@ pamtalk_converse(int count, const struct pam_message **messages, struct pam_resp
 	struct pamtalk *talk = ctx;
 	struct pam_response *made;
 
-	if (count <= 0 || count > PAM_MAX_NUM_MSG)
+	if (count <= 0 || count > PAM_MAX_NUM_MSG || messages == NULL || answers == NULL)
 		return PAM_CONV_ERR;
 	made = mem_array((size_t)count, sizeof(*made));
 	for (int i = 0; i < count; i++) {
-		if (reply(talk, messages[i], &made[i]) == 0)
+		if (messages[i] != NULL && reply(talk, messages[i], &made[i]) == 0)
 			continue;
 		talk->balked = true;
 		for (int j = 0; j < i; j++)
