@@ -10,9 +10,11 @@
  * unless it is told otherwise) means uid 0 with few capabilities: reading what others may
  * not (shadow, the stacks' own files), becoming the user for modules that act as it,
  * owning the files that modules keep per user, and telling the audit log. Writing where
- * root has no permission, the network, the kernel, other processes: none of that is left,
- * and programs that modules run do not get it back. A master that is not root makes
- * helpers as what it is itself.
+ * root has no permission, the network's settings, the kernel, other processes' memory: none
+ * of that is left, and programs that modules run do not get it back. It is uid 0 all the
+ * same: what root owns is its own, and root's processes take its signals. Where modules do
+ * not need root, another account is better. A master that is not root makes helpers as
+ * what it is itself.
  * Built on: conf, spawn, ipc, logfile, proc, capability.
  */
 #ifndef POSTERN_MASTER_HELPER_H
