@@ -26,7 +26,8 @@ test_unit_common_LDADD = libcommon.a $(CHECK_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIB
 
 test_unit_helper_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_HELPER
 test_unit_helper_SOURCES = $(UNIT_MAIN) \
-	test/unit/test_codec.c test/unit/test_secret.c test/unit/test_passwdfile.c test/unit/test_filetext.c test/unit/test_helper_log.c
+	test/unit/test_codec.c test/unit/test_secret.c test/unit/test_passwdfile.c test/unit/test_filetext.c test/unit/test_helper_log.c \
+	test/unit/child.h test/unit/child.c test/unit/test_watchdog.c
 test_unit_helper_SOURCES += test/unit/test_mysql_row.c
 test_unit_helper_SOURCES += test/unit/jwtbox.h test/unit/jwtbox.c test/unit/test_jwks.c test/unit/test_jwt.c
 test_unit_helper_SOURCES += \

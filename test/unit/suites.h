@@ -49,7 +49,8 @@
 	SUITE(passwdedit) \
 	SUITE(passwdlist) \
 	SUITE(passwdargs) \
-	SUITE(helper_log)
+	SUITE(helper_log) \
+	SUITE(watchdog)
 
 #define UNIT_PAM(SUITE) \
 	SUITE(pamtalk) \

@@ -39,6 +39,8 @@ kill_children(void)
 		if (pid <= 0 || *end != ' ')
 			return;
 		kill((pid_t)pid, SIGKILL);
+		/* Scripts have started others; behind the first kill, for who is dead makes no group any more. */
+		kill(-(pid_t)pid, SIGKILL);
 	}
 }
 

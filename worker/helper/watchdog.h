@@ -3,8 +3,8 @@
  *
  * Code that is stuck cannot be told to stop: no signal handler would help it, and its
  * locks stay locked. So a thread of its own watches the clock, and when an answer is not
- * there in time it kills the programs that the code has started and then the process. It
- * takes no lock but its own and no memory. Built on: must.
+ * there in time it kills the programs that the code has started, with those in their
+ * process groups, and then the process. It takes no lock but its own and no memory. Built on: must.
  */
 #ifndef POSTERN_WORKER_HELPER_WATCHDOG_H
 #define POSTERN_WORKER_HELPER_WATCHDOG_H
