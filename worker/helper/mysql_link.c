@@ -119,7 +119,7 @@ note(struct mysql_link *link, const char *what, unsigned error, const char *said
 		set_reason(link, "%s failed (%u: %s)", what, error, log_text(text, sizeof(text), said, strlen(said)));
 }
 
-/* What a server says of a query that it has run may quote its values. No log shall have them if one is a password. */
+/* What a server says of a query that it has run may quote the values: no log shall have that if one is a password. */
 static void
 note_run(struct mysql_link *link, const char *what)
 {

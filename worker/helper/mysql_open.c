@@ -11,7 +11,7 @@
 #include "common/must.h"
 
 #define PACKET_MAX (1ul << 20)  /* bytes of an answer */
-#define AUTH_PLUGIN 2           /* MYSQL_CLIENT_AUTHENTICATION_PLUGIN; its header includes others that nobody installs */
+#define AUTH_PLUGIN 2           /* MYSQL_CLIENT_AUTHENTICATION_PLUGIN; its header wants others that nobody installs */
 
 /* How a server may ask us to prove who we are: none of these shows it, or who listens, the password. */
 #define AUTH_PLUGINS "mysql_native_password,caching_sha2_password,sha256_password,client_ed25519"
