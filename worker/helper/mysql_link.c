@@ -101,9 +101,9 @@ set_reason(struct mysql_link *link, const char *format, ...)
 static bool
 ends_connection(unsigned error)
 {
-	return error == 0 || (error >= 2000 && error < 3000) || (error >= 5000 && error < 6000) || error == SERVER_SHUTDOWN ||
-	    error == STATEMENT_UNKNOWN || error == STATEMENT_STALE || error == CONNECTION_KILLED ||
-	    error == CLIENT_WAS_IDLE;
+	return error == 0 || (error >= 2000 && error < 3000) || (error >= 5000 && error < 6000) ||
+	    error == SERVER_SHUTDOWN || error == STATEMENT_UNKNOWN || error == STATEMENT_STALE ||
+	    error == CONNECTION_KILLED || error == CLIENT_WAS_IDLE;
 }
 
 /* Notes what the library or the server has said about `what`. */
