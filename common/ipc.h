@@ -12,7 +12,7 @@
 
 enum ipc_kind {
 	IPC_READY = 1,  /* child -> master: it serves; a helper's `value`: the methods it can answer (enum method), 0: unsaid */
-	IPC_FAILED,     /* child -> master: it cannot start; `value` is an errno */
+	IPC_FAILED,     /* child -> master: it cannot start; `value` is an errno, or 0: it has said why */
 	IPC_LOGFILE,    /* master -> child: descriptor of log file `index`, reopened */
 	IPC_FEED,       /* master -> helper: fresh descriptor of the file it reads; `value` is its number */
 	IPC_SETTING,    /* master -> helper: setting number `index` is `value`, or the descriptor holds it */

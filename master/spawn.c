@@ -110,6 +110,8 @@ take_message(struct place *place, const struct ipc_message *message)
 	place->heard = true;
 	if (message->kind == IPC_READY)
 		take_ready(place, message->value);
+	else if (message->value == 0)
+		log_say(LOG_EMERG, "%s %ld cannot start", place->role->name, (long)place->pid);
 	else
 		log_say(LOG_EMERG, "%s %ld cannot start %s", place->role->name, (long)place->pid,
 		    log_errno((int)(message->value & 0xffff)));

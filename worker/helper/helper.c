@@ -252,10 +252,11 @@ settle_in(struct helper *h)
 		give_up("entering the sandbox", errno);
 }
 
+/* The reason has been logged. */
 static _Noreturn void
 fail_to_start(void)
 {
-	tell_master(IPC_FAILED, 0, EINVAL);
+	tell_master(IPC_FAILED, 0, 0);
 	_exit(EXIT_FAILURE);
 }
 
