@@ -1,4 +1,4 @@
-"""The guides auth-http, auth-passthrough and auth-chains: what an operator copies out of them works as they say."""
+"""What an operator copies out of auth-http, auth-passthrough, auth-chains and auth-oauth works as these guides say."""
 import re
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import guide
 from certs import Authority
 from harness import Wire, eventually
 from issuer import Issuer
-from peers import AuthHttp, Listener, accept, imap_backend, pop3_backend, smtp_backend
+from peers import AuthHttp, Introspection, Listener, accept, imap_backend, pop3_backend, smtp_backend
 from real import Dovecot
 from stage import b64
 from test_auth_jwt import xoauth2
@@ -145,6 +145,7 @@ def test_auth_http_by_tls(env):
     authority = Authority(env)
     context = authority.serve(authority.issue(env.ip(9)))
     env.keep(TlsAuthHttp((env.ip(9), 9443), accept(env.ip(7), 143), context))
+    promised("auth-http", "SSL handshake with auth http server ... failed")
     guided = Guided(env, "auth-http", 3,
                     **{"/etc/postern/ca.crt": authority.certificate, "auth.example.com": env.ip(9)})
     assert guided.lets_in("joe")
@@ -171,6 +172,36 @@ def test_auth_http_what_the_log_says(env):
     auth.stop()
     assert guided.login("joe", "sesame").startswith(NOT_NOW)
     guided.line("connect() to auth http server ... failed")
+
+
+# -- auth-oauth; the rest of it is followed by test_auth_oauth
+
+def test_auth_oauth_what_the_log_says_when_nobody_can_judge(env):
+    issuer, authority = Issuer(env), Authority(env)
+    pair = authority.issue("mail.example.com")
+    users = env.write("users", "joe:{PLAIN}sesame\n", 0o600)
+    provider = env.keep(Introspection((env.ip(9), 8080), b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"))
+    guided = Guided(env, "auth-oauth", 2, **{
+        "/etc/postern/users": users, "/etc/postern/keys.json": issuer.path, "127.0.0.1": env.ip(9),
+        "/etc/postern/mail.crt": pair[0], "/etc/postern/mail.key": pair[1], "993 ssl": f"{env.ip()}:993 ssl",
+        "192.0.2.10": env.ip(7)})
+
+    def bears():
+        client = Wire.to((env.ip(), 993)).secure(authority.trust())
+        client.line()
+        client.send(b"a AUTHENTICATE XOAUTH2 " + xoauth2("joe", "random") + b"\r\n")
+        return client.line()
+
+    lines = ("introspection server ... sent invalid response: status 401",
+             "connect() to introspection server ... failed", 'not a JSON object in "..."')
+    promised("auth-oauth", *lines)
+    assert bears().startswith(NOT_NOW)
+    guided.line(lines[0])
+    provider.stop()
+    assert bears().startswith(NOT_NOW)
+    guided.line(lines[1])
+    issuer.replace("<html>Sorry</html>")
+    guided.line(lines[2])
 
 
 # -- auth-passthrough
