@@ -227,6 +227,38 @@ struct conf_cache {
 
 #define CONF_CACHE_SECRET 32
 
+/* limit_conn_zone, limit_auth_zone: by what something is limited, and how. */
+enum conf_limit_kind { LIMIT_CONN, LIMIT_AUTH };
+enum conf_limit_key {
+	LIMIT_BY_ADDRESS = 1 << 0, LIMIT_BY_USER = 1 << 1,      /* both: by the pair */
+	LIMIT_BY_DOMAIN = 1 << 2, LIMIT_BY_HEADER = 1 << 3,
+};
+
+struct conf_limit_zone {
+	enum conf_limit_kind kind;
+	const char *name;
+	size_t bytes;
+	unsigned key;                   /* bits of enum conf_limit_key */
+	const char *header;             /* LIMIT_BY_HEADER: of the auth server's answer, "Auth-Plan" */
+	/* LIMIT_AUTH */
+	unsigned rate, rate_unit_s;     /* so many failures in so many seconds are forgiven */
+	unsigned burst;                 /* failures that may come at once */
+	struct conf_place place;
+	/* the master's, inherited: */
+	struct zone *zone;
+	const unsigned char *secret;    /* CONF_LIMIT_SECRET bytes: what is in the zone is hashed with it */
+};
+
+#define CONF_LIMIT_SECRET 32
+
+/* limit_conn, limit_auth: a zone, and how much of it anybody may have. */
+struct conf_limit {
+	const char *name;               /* of the zone */
+	const struct conf_limit_zone *zone;
+	unsigned most;                  /* LIMIT_CONN: connections */
+	struct conf_place place;
+};
+
 /* The PROXY header that a backend gets. */
 enum proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_V1, PROXY_PROTOCOL_V2 };
 
@@ -263,6 +295,13 @@ struct server {
 	struct conf_network **real_ip_from;
 	enum deny_action deny_action;
 	const struct addrset *clients, *trusted_proxies;        /* made of these; borrowed from conf->addrsets; NULL: everybody, nobody */
+	/* how much of it */
+	struct conf_limit **conn_limits, **auth_limits; /* NULL-ended, or NULL */
+	enum log_level conn_limit_level;
+	bool conn_limit_dry_run;
+	struct conf_network **limit_exempt;
+	const struct addrset *unlimited;        /* made of it; borrowed from conf->addrsets; NULL: nobody */
+	const char **kept_headers;      /* NULL-ended, or NULL: those of the auth server's answer by which connections are limited */
 	/* who is it */
 	struct conf_auth **auth;        /* NULL-ended: the sources in the order in which they are asked; at least one */
 	struct conf_cache *auth_cache;  /* NULL: none */
@@ -345,6 +384,8 @@ struct conf {
 	size_t source_count;
 	struct conf_cache **caches;
 	size_t cache_count;
+	struct conf_limit_zone **limit_zones;
+	size_t limit_zone_count;
 	struct conf_name **names;       /* only those that are to be resolved */
 	size_t name_count;
 	struct conf_file **files;

@@ -6,13 +6,14 @@
 
 #include "common/authcache.h"
 #include "common/conf.h"
+#include "common/limitzone.h"
 #include "common/list.h"
 #include "common/mem.h"
 #include "common/must.h"
 #include "master/conf_say.h"
 
 struct zones {
-	struct list caches;
+	struct list caches, limits;
 };
 
 /* What an auth_cache has. */
@@ -24,22 +25,35 @@ struct cache {
 	unsigned users;                 /* configurations */
 };
 
+/* What a limit_conn_zone or limit_auth_zone has. */
+struct limit {
+	struct list node;               /* zones->limits */
+	enum conf_limit_kind kind;
+	char *name;                     /* owned */
+	struct zone *zone;              /* owned */
+	unsigned char secret[CONF_LIMIT_SECRET];
+	unsigned users;                 /* configurations */
+};
+
 struct zones *
 zones_new(void)
 {
 	struct zones *zones = mem_alloc(sizeof(*zones));
 
 	list_init(&zones->caches);
+	list_init(&zones->limits);
 	return zones;
 }
 
 void
 zones_free(struct zones **zonesp)
 {
-	MUST(list_is_empty(&(*zonesp)->caches));
+	MUST(list_is_empty(&(*zonesp)->caches) && list_is_empty(&(*zonesp)->limits));
 	mem_free(*zonesp);
 	*zonesp = NULL;
 }
+
+/* --- auth_cache --- */
 
 static void
 free_cache(struct cache *cache)
@@ -91,8 +105,8 @@ get_cache(struct zones *zones, const struct conf_cache *settings)
 	return cache;
 }
 
-int
-zones_use(struct zones *zones, struct conf *conf)
+static int
+use_caches(struct zones *zones, struct conf *conf)
 {
 	for (size_t i = 0; i < conf->cache_count; i++) {
 		struct conf_cache *settings = conf->caches[i];
@@ -120,8 +134,8 @@ cache_of(const struct zones *zones, const struct conf_cache *settings)
 	return NULL;
 }
 
-void
-zones_leave(struct zones *zones, struct conf *conf)
+static void
+leave_caches(struct zones *zones, struct conf *conf)
 {
 	for (size_t i = 0; i < conf->cache_count; i++) {
 		struct conf_cache *settings = conf->caches[i];
@@ -136,9 +150,149 @@ zones_leave(struct zones *zones, struct conf *conf)
 	}
 }
 
+/* --- limits --- */
+
+static void
+free_limit(struct limit *limit)
+{
+	zone_free(&limit->zone);
+	mem_wipe(limit->secret, sizeof(limit->secret));
+	mem_free(limit->name);
+	mem_free(limit);
+}
+
+/* NULL with errno. */
+static struct limit *
+make_limit(enum conf_limit_kind kind, const struct zone_spec *spec)
+{
+	struct limit *limit = mem_alloc(sizeof(*limit));
+
+	limit->kind = kind;
+	limit->name = mem_strdup(spec->name);
+	if ((limit->zone = zone_new(spec)) != NULL &&
+	    getrandom(limit->secret, sizeof(limit->secret), 0) == sizeof(limit->secret))
+		return limit;
+	free_limit(limit);
+	return NULL;
+}
+
+/* One that fits, or a new one. NULL with the reason logged. */
+static struct limit *
+get_limit(struct zones *zones, const struct conf_limit_zone *settings)
+{
+	const struct zone_spec spec = limitzone_spec(settings);
+	struct limit *limit;
+	bool is_known = false;
+
+	LIST_EACH(node, &zones->limits) {
+		limit = LIST_ENTRY(node, struct limit, node);
+		if (zone_fits(limit->zone, &spec))
+			return limit;
+		is_known |= limit->kind == settings->kind && strcmp(limit->name, settings->name) == 0;
+	}
+	if ((limit = make_limit(settings->kind, &spec)) == NULL) {
+		conf_say(LOG_EMERG, &settings->place, "\"%s_zone\" zone \"%s\" of %zu bytes cannot be made %s",
+		    spec.kind, settings->name, settings->bytes, log_errno(errno));
+		return NULL;
+	}
+	if (is_known)
+		log_say(LOG_NOTICE, "\"%s_zone\" zone \"%s\" has another size or key and starts empty", spec.kind,
+		    settings->name);
+	list_add(&zones->limits, &limit->node);
+	return limit;
+}
+
+static int
+use_limits(struct zones *zones, struct conf *conf)
+{
+	for (size_t i = 0; i < conf->limit_zone_count; i++) {
+		struct conf_limit_zone *settings = conf->limit_zones[i];
+		struct limit *limit = get_limit(zones, settings);
+
+		if (limit == NULL)
+			return -1;
+		limit->users++;
+		settings->zone = limit->zone;
+		settings->secret = limit->secret;
+	}
+	return 0;
+}
+
+static struct limit *
+limit_of(const struct zones *zones, const struct conf_limit_zone *settings)
+{
+	LIST_EACH(node, &zones->limits) {
+		struct limit *limit = LIST_ENTRY(node, struct limit, node);
+
+		if (limit->zone == settings->zone)
+			return limit;
+	}
+	return NULL;
+}
+
+static void
+leave_limits(struct zones *zones, struct conf *conf)
+{
+	for (size_t i = 0; i < conf->limit_zone_count; i++) {
+		struct conf_limit_zone *settings = conf->limit_zones[i];
+		struct limit *limit = limit_of(zones, settings);
+
+		settings->zone = NULL;
+		settings->secret = NULL;
+		if (limit == NULL || --limit->users > 0)
+			continue;
+		list_remove(&limit->node);
+		free_limit(limit);
+	}
+}
+
+/* Buckets of failures are held by nobody. */
+struct zone **
+zones_held(const struct zones *zones, size_t *count)
+{
+	struct zone **held = NULL;
+
+	*count = 0;
+	LIST_EACH(node, &zones->limits) {
+		const struct limit *limit = LIST_ENTRY(node, struct limit, node);
+
+		if (limit->kind != LIMIT_CONN)
+			continue;
+		held = mem_resize(held, (*count + 1) * sizeof(struct zone *));
+		held[(*count)++] = limit->zone;
+	}
+	return held;
+}
+
+bool
+zones_are_held(const struct zones *zones)
+{
+	LIST_EACH(node, &zones->limits)
+		if (LIST_ENTRY(node, struct limit, node)->kind == LIMIT_CONN)
+			return true;
+	return false;
+}
+
+/* --- all of them --- */
+
+int
+zones_use(struct zones *zones, struct conf *conf)
+{
+	return use_caches(zones, conf) == -1 || use_limits(zones, conf) == -1 ? -1 : 0;
+}
+
+void
+zones_leave(struct zones *zones, struct conf *conf)
+{
+	leave_caches(zones, conf);
+	leave_limits(zones, conf);
+}
+
 void
 zones_unlock_dead(struct zones *zones, uint32_t slot)
 {
+	LIST_EACH(node, &zones->limits)
+		zone_unlock_dead(LIST_ENTRY(node, struct limit, node)->zone, slot);
 	LIST_EACH(node, &zones->caches) {
 		struct cache *cache = LIST_ENTRY(node, struct cache, node);
 

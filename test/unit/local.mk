@@ -18,7 +18,7 @@ test_unit_common_SOURCES += \
 	test/unit/child.h test/unit/child.c test/unit/test_sandbox.c test/unit/test_proc.c test/unit/test_capability.c \
 	test/unit/test_memfd.c test/unit/test_board.c test/unit/test_wheel.c \
 	test/unit/test_loop.c test/unit/test_ipc.c test/unit/test_sock.c test/unit/test_siphash.c test/unit/test_zone.c
-test_unit_common_SOURCES += test/unit/test_authcache.c
+test_unit_common_SOURCES += test/unit/test_authcache.c test/unit/test_limitzone.c
 test_unit_common_SOURCES += test/unit/certbox.h test/unit/certbox.c test/unit/tlsscene.h test/unit/tlsscene.c \
 	test/unit/test_tlscert.c test/unit/test_tlsticket.c test/unit/test_tlscache.c \
 	test/unit/test_tlsctx.c test/unit/test_tlspool.c

@@ -16,6 +16,7 @@
 	SUITE(siphash) \
 	SUITE(zone) \
 	SUITE(authcache) \
+	SUITE(limitzone) \
 	SUITE(wheel) \
 	SUITE(loop) \
 	SUITE(ipc) \
