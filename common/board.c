@@ -79,12 +79,18 @@ board_take(struct board *board, enum board_kind kind, uint32_t generation)
 }
 
 void
-board_release(struct board *board, uint32_t slot)
+board_vacate(struct board *board, uint32_t slot)
 {
 	MUST(slot < BOARD_SLOTS && board->taken[slot]);
-	board->taken[slot] = false;
 	board->shared->slots[slot].kind = BOARD_FREE;
 	clear_gauges(&board->shared->slots[slot]);
+}
+
+void
+board_release(struct board *board, uint32_t slot)
+{
+	board_vacate(board, slot);
+	board->taken[slot] = false;
 }
 
 struct board_slot *

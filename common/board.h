@@ -43,9 +43,11 @@ void board_free(struct board **boardp);
 
 /*
  * The master's: takes the lowest free slot, gauges zero, last words empty. Returns its index,
- * or BOARD_NO_SLOT if all are taken. Releasing leaves the counters and the last words.
+ * or BOARD_NO_SLOT if all are taken. Releasing leaves the counters and the last words. A
+ * slot may be vacated before: then it counts as nobody's, but is not taken again.
  */
 uint32_t board_take(struct board *board, enum board_kind kind, uint32_t generation);
+void board_vacate(struct board *board, uint32_t slot);
 void board_release(struct board *board, uint32_t slot);
 
 struct board_slot *board_slot(struct board *board, uint32_t slot);

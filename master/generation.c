@@ -80,7 +80,7 @@ become_worker(struct place *place, int channel)
 {
 	const struct post *post = LIST_ENTRY(place, struct post, place);
 	const struct generation *g = post->generation;
-	const struct generation_birth birth = {
+	struct generation_birth birth = {
 		.conf = g->conf,
 		.board = spawn_board(place->spawn),
 		.slot = place->slot,
@@ -89,6 +89,7 @@ become_worker(struct place *place, int channel)
 		.bell = g->bell,
 	};
 
+	birth.zones = zones_held(g->means->zones, &birth.zone_count);
 	must_set_action(g->conf->debug_stop ? MUST_STOP : MUST_ABORT);
 	log_use(g->conf->log);
 	logfile_take_stderr(g->conf);

@@ -19,6 +19,7 @@ struct conf;
 struct generation;
 struct sources;
 struct tlspool;
+struct zone;
 struct zones;
 
 enum generation_state {
@@ -36,6 +37,8 @@ struct generation_birth {
 	unsigned index;         /* among the workers of its generation */
 	int channel;
 	int bell;
+	struct zone **zones;    /* owned: all in which any generation's workers may hold something */
+	size_t zone_count;
 };
 
 /* What all generations of a master share. */

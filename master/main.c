@@ -63,6 +63,8 @@ run_worker(const struct generation_birth *birth)
 		.index = birth->index,
 		.channel = birth->channel,
 		.bell = birth->bell,
+		.zones = birth->zones,
+		.zone_count = birth->zone_count,
 	};
 
 	worker_run(&worker);

@@ -27,6 +27,7 @@
 #include "master/logfile.h"
 #include "master/pidfile.h"
 #include "master/reload.h"
+#include "master/settle.h"
 #include "master/signals.h"
 #include "master/source.h"
 #include "master/spawn.h"
@@ -44,6 +45,8 @@ struct master {
 	struct loop *loop;
 	struct board *board;
 	struct spawn *spawn;
+	struct spawn_heir heir;
+	struct settle *settle;
 	struct feed *feed;
 	struct sources *sources;
 	struct generation_means means;
@@ -78,12 +81,25 @@ on_rotation(struct loop_timer *timer)
 }
 
 static void
-on_slot_left(void *ctx, uint32_t slot)
+on_place_awaited(void *ctx, struct place *place)
+{
+	settle_awaited(((struct master *)ctx)->settle, place);
+}
+
+static bool
+on_place_left(void *ctx, struct place *place)
 {
 	struct master *m = ctx;
 
-	tlspool_unlock_dead(m->means.tls, slot);
-	zones_unlock_dead(m->means.zones, slot);
+	tlspool_unlock_dead(m->means.tls, place->slot);
+	zones_unlock_dead(m->means.zones, place->slot);
+	return settle_left(m->settle, place, zones_are_held(m->means.zones));
+}
+
+static bool
+on_settled(void *ctx, struct place *place, const struct ipc_message *message)
+{
+	return settle_answered(((struct master *)ctx)->settle, place, message);
 }
 
 /* --- the end --- */
@@ -368,7 +384,9 @@ set_up(struct master *m, const struct master_order *order)
 	m->spawn = spawn_new(m->loop, m->board, generation_conf(m->current)->master_process);
 	m->feed = feed_new(m->loop);
 	m->sources = sources_new(m->spawn, m->feed, on_changed, m);
-	spawn_watch_slots(m->spawn, on_slot_left, m);
+	m->settle = settle_new(m->loop, m->spawn);
+	m->heir = (struct spawn_heir){ m, on_place_awaited, on_place_left, on_settled };
+	spawn_set_heir(m->spawn, &m->heir);
 	m->tickets.on_time = on_rotation;
 	tlspool_settle(m->means.tls);
 	await_rotation(m);
@@ -397,6 +415,7 @@ tear_down(struct master *m)
 	generation_release(m->current);
 	sources_free(&m->sources);
 	feed_free(&m->feed);
+	settle_free(&m->settle);
 	spawn_free(&m->spawn);
 	board_free(&m->board);
 	loop_free(&m->loop);

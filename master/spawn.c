@@ -23,9 +23,8 @@ struct spawn {
 	struct board *board;
 	struct list places;
 	bool respawn;
-	uint64_t complained_ms;
-	void (*slot_left)(void *ctx, uint32_t slot);    /* NULL: nobody watches */
-	void *ctx;
+	uint64_t complained_ms, births;
+	const struct spawn_heir *heir;  /* borrowed; NULL: there is none */
 };
 
 static void fill_again(struct place *place);
@@ -61,10 +60,21 @@ spawn_board(const struct spawn *spawn)
 }
 
 void
-spawn_watch_slots(struct spawn *spawn, void (*left)(void *ctx, uint32_t slot), void *ctx)
+spawn_set_heir(struct spawn *spawn, const struct spawn_heir *heir)
 {
-	spawn->slot_left = left;
-	spawn->ctx = ctx;
+	spawn->heir = heir;
+}
+
+struct place *
+spawn_find(struct spawn *spawn, bool (*visit)(void *ctx, struct place *place), void *ctx)
+{
+	LIST_EACH(node, &spawn->places) {
+		struct place *place = LIST_ENTRY(node, struct place, node);
+
+		if (visit(ctx, place))
+			return place;
+	}
+	return NULL;
 }
 
 bool
@@ -95,10 +105,14 @@ take_ready(struct place *place, int64_t value)
 	place->role->ready(place, value);
 }
 
-/* A process has one thing to say, once; a helper also what it has read. */
+/* A process has one thing to say, once; a helper also what it has read, a worker what it has settled. */
 static void
 take_message(struct place *place, const struct ipc_message *message)
 {
+	const struct spawn_heir *heir = place->spawn->heir;
+
+	if (message->kind == IPC_SETTLED && heir != NULL && heir->settled(heir->ctx, place, message))
+		return;
 	if ((message->kind == IPC_FED || message->kind == IPC_UNFED) && place->role->fed != NULL) {
 		place->role->fed(place, message);
 		return;
@@ -168,9 +182,9 @@ leave_slot(struct place *place)
 {
 	const struct spawn *spawn = place->spawn;
 
-	if (spawn->slot_left != NULL)
-		spawn->slot_left(spawn->ctx, place->slot);
-	board_release(place->spawn->board, place->slot);
+	board_vacate(spawn->board, place->slot);
+	if (spawn->heir == NULL || spawn->heir->left(spawn->heir->ctx, place))
+		board_release(spawn->board, place->slot);
 	place->slot = BOARD_NO_SLOT;
 }
 
@@ -220,6 +234,9 @@ fill(struct place *place)
 		return cannot(place, "socketpair()");
 	}
 	place->channel.fd = ends[0];
+	place->birth = ++spawn->births;
+	if (spawn->heir != NULL)
+		spawn->heir->awaited(spawn->heir->ctx, place);
 	if (loop_watch(spawn->loop, &place->channel, EPOLLIN) == -1 || fork_child(place, ends) == -1) {
 		hang_up(place);
 		close(ends[1]);
@@ -262,6 +279,12 @@ place_open(struct spawn *spawn, struct place *place, const struct place_role *ro
 }
 
 /* --- life --- */
+
+int
+place_offer(struct place *place, const struct ipc_message *message)
+{
+	return place->channel.fd == -1 ? -1 : ipc_send(place->channel.fd, message, -1);
+}
 
 int
 place_tell(struct place *place, const struct ipc_message *message, int fd)

@@ -47,6 +47,7 @@ struct place {
 	uint32_t generation;
 	uint32_t slot;                  /* on the board, while there is a process */
 	pid_t pid;                      /* 0: nobody there */
+	uint64_t birth;                 /* its process is the n-th of all */
 	struct loop_io channel;         /* the master's end */
 	struct loop_timer timer;        /* to fill the place; once it is retired, to kill */
 	bool heard;                     /* its process has said READY, or that it cannot */
@@ -64,9 +65,23 @@ void spawn_free(struct spawn **spawnp);
 
 struct board *spawn_board(const struct spawn *spawn);
 
-/* Calls `left` with every slot whose process is dead, before another may take it. */
-void spawn_watch_slots(struct spawn *spawn, void (*left)(void *ctx, uint32_t slot), void *ctx);
+/* Who looks after what a process leaves behind. */
+struct spawn_heir {
+	void *ctx;
+	/* The place has a slot and a channel: what it is told now, its process will read before all else. */
+	void (*awaited)(void *ctx, struct place *place);
+	/* The place's process is dead (pid 0: could not be forked). May its slot be taken again? Else board_release() it later. */
+	bool (*left)(void *ctx, struct place *place);
+	/* IPC_SETTLED came. False if that means nothing. */
+	bool (*settled)(void *ctx, struct place *place, const struct ipc_message *message);
+};
+
+/* `heir` is borrowed. */
+void spawn_set_heir(struct spawn *spawn, const struct spawn_heir *heir);
 bool spawn_is_empty(const struct spawn *spawn);
+
+/* Calls `visit` with every place until it returns true; returns that one, or NULL. */
+struct place *spawn_find(struct spawn *spawn, bool (*visit)(void *ctx, struct place *place), void *ctx);
 
 /* From now on no place is filled a second time. */
 void spawn_no_more(struct spawn *spawn);
@@ -79,6 +94,9 @@ void spawn_signal_all(struct spawn *spawn, int signal);
 
 /* Makes the place and forks its first process. Returns 0, or -1 with the reason logged, and then there is no such place. */
 int place_open(struct spawn *spawn, struct place *place, const struct place_role *role, uint32_t generation);
+
+/* Sends a message to the process, if there is one and it has room for it now. Returns 0, or -1. */
+int place_offer(struct place *place, const struct ipc_message *message);
 
 /*
  * Sends a message to the process, with a descriptor or -1. Returns 0, also when nobody is

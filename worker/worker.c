@@ -234,21 +234,46 @@ swap_log(struct worker *w, unsigned index, int fd)
 		log_say(LOG_ALERT, "swapping a reopened log failed %s", log_errno(errno));
 }
 
+/* Gives back what a dead worker held, of any generation, and tells the master, who keeps its slot until then. */
+static void
+settle(struct worker *w, uint32_t dead)
+{
+	struct ipc_message done = { .kind = IPC_SETTLED, .index = dead, .value = 1 };
+
+	if (dead >= BOARD_SLOTS || dead == w->birth->slot)
+		return;
+	for (size_t i = 0; i < w->birth->zone_count; i++)
+		if (!zone_settle(w->birth->zones[i], w->birth->slot, dead))
+			done.value = 0;
+	if (ipc_send(w->birth->channel, &done, -1) == -1)
+		log_say(LOG_ALERT, "telling the master what is settled failed %s", log_errno(errno));
+}
+
+/* Does what the master says. Returns 0, or -1: it is gone. */
+static int
+obey(struct worker *w)
+{
+	struct ipc_message message;
+	int fd, got;
+
+	while ((got = ipc_recv(w->birth->channel, &message, &fd)) == 1) {
+		if (message.kind == IPC_LOGFILE)
+			swap_log(w, message.index, fd);
+		else if (message.kind == IPC_SETTLE)
+			settle(w, message.index);
+		if (fd != -1)
+			close(fd);
+	}
+	return got == -1 && (errno == EAGAIN || errno == EPROTO) ? 0 : -1;
+}
+
 static void
 on_channel(struct loop_io *io, uint32_t events)
 {
 	struct worker *w = LIST_ENTRY(io, struct worker, channel);
-	struct ipc_message message;
-	int fd, got;
 
 	(void)events;
-	while ((got = ipc_recv(io->fd, &message, &fd)) == 1) {
-		if (message.kind == IPC_LOGFILE)
-			swap_log(w, message.index, fd);
-		if (fd != -1)
-			close(fd);
-	}
-	if (got == -1 && (errno == EAGAIN || errno == EPROTO))
+	if (obey(w) == 0)
 		return;
 	log_say(LOG_ALERT, "the master process is gone: closing");
 	loop_unwatch(w->shift.loop, io);
@@ -305,6 +330,9 @@ serve(struct worker *w)
 	struct ipc_message ready = { .kind = IPC_READY };
 
 	w->accept = accept_new(&w->shift, w->birth->bell);
+	/* What was to be settled when there was no worker comes before all clients. */
+	if (obey(w) == -1)
+		fail(w, "reading the channel", ECONNRESET);
 	watch_master(w);
 	if (accept_open(w->accept) == -1)
 		fail(w, "epoll_ctl()", errno);

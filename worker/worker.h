@@ -9,10 +9,12 @@
 #ifndef POSTERN_WORKER_WORKER_H
 #define POSTERN_WORKER_WORKER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/board.h"
 #include "common/conf.h"
+#include "common/zone.h"
 
 /* What a worker inherits. All of it is the child's own copy or shared memory. */
 struct worker_birth {
@@ -22,6 +24,8 @@ struct worker_birth {
 	unsigned index;         /* 0 .. worker_processes - 1: for the CPU affinity */
 	int channel;            /* its end */
 	int bell;               /* eventfd shared by the generation: rung by a worker that pauses accepting */
+	struct zone *const *zones;      /* in which a dead worker of any generation may have held something */
+	size_t zone_count;
 };
 
 /* Never returns. */

@@ -112,6 +112,7 @@
 	SUITE(logfile) \
 	SUITE(listener) \
 	SUITE(spawn) \
+	SUITE(settle) \
 	SUITE(zones) \
 	SUITE(tls_build)
 
