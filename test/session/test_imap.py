@@ -40,7 +40,7 @@ SAID_AND_HEARD = [
     ("", b"a LOGOUT\r\nb NOOP\r\n", b"* BYE\r\na OK completed\r\n"),
     ("", b"a SELECT INBOX\r\nb STARTTLS\r\nc NOOP\r\n", b"a " + INVALID + b"b " + INVALID + b"c OK completed\r\n"),
     ("", b"a ID NIL\r\nb ID (\"name\" \"x\" \"os\" NIL)\r\n", b"* ID NIL\r\na OK completed\r\n* ID NIL\r\nb OK completed\r\n"),
-    ("", b"a ID (\"name\" {4+}\r\n)\r\n( "os" NIL)\r\n", b"* ID NIL\r\na OK completed\r\n"),
+    ("", b"a ID (\"name\" {4+}\r\n)\r\n( \"os\" NIL)\r\n", b"* ID NIL\r\na OK completed\r\n"),
     ("errors", 5 * b"a ENABLE CONDSTORE\r\n" + b"b NOOP\r\n",
      5 * b"a BAD ENABLE is possible only after login\r\n" + b"b OK completed\r\n"),
     # limits
