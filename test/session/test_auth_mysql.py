@@ -208,6 +208,15 @@ def test_nologin_says_its_reason(env):
     assert place.lets_in("ann", "secret")
 
 
+def test_blanks_behind_a_name_count_where_the_collation_says_so(env):
+    """With nearly all they do not: then the query knows how the user is spelled."""
+    place = Place(env, {"joe": PLAIN}, query="SELECT password, name AS user FROM users WHERE name = :user")
+    assert place.backend_login("joe  ", "secret") == (f"{env.ip(2)}:143", "joe", "secret")
+    place.db.sql("ALTER TABLE mail.users MODIFY name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")
+    place.refuses("joe  ", "secret", "unknown user")
+    assert place.lets_in("joe", "secret")
+
+
 def test_values_that_cannot_be_used_are_no_yes(env):
     cases = {
         "cr": ({"host": "mx\r\nQUIT"}, "column host holds a control character"),
