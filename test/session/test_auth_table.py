@@ -5,11 +5,12 @@ import re
 import logins
 from authd import Authd
 from certs import Authority
-from harness import eventually, weight
+from harness import Postern, Skip, eventually, weight
 from issuer import Issuer
 from logins import IN, NEVER, NO, PORTS, WAYS, backend, greeted
 from peers import Listener
-from real import Dovecot, Postfix
+from real import Dovecot, MariaDB, Postfix
+from test_auth_mysql import QUERY, TABLE as TABLE_OF_USERS, quoted
 from test_auth_pam import make_db
 
 # The users that every source knows. What names a shell, a format, a database or a header would stumble over is a name.
@@ -188,9 +189,9 @@ class Http:
     """auth_http: a process that is asked over http, https or a UNIX socket."""
     kind, methods, backends = "auth_http", list(GROUPS), {}
 
-    def __init__(self, env, over="http"):
-        # What shows a token is its owner, so the secrets are tokens, too.
-        self.secrets, tls, self.text = USERS, None, ""
+    def __init__(self, env, over="http", users=USERS):
+        # To this server secrets are tokens, too.
+        self.secrets, tls, self.text = users, None, ""
         where, url = f"{env.ip(3)}:9000", f"http://{env.ip(3)}:9000/auth"
         if over == "https":
             authority = Authority(env, "auth")
@@ -200,7 +201,7 @@ class Http:
             where = env.path("auth.sock")
             url = f"unix:{where}:/auth"
         self.text += f"auth_http {url}; auth_http_pass_client_cert on;"
-        self.server = Authd(env, where, USERS, {protocol: (env.ip(2), port) for protocol, port in PORTS.items()}, tls)
+        self.server = Authd(env, where, users, {protocol: (env.ip(2), port) for protocol, port in PORTS.items()}, tls)
 
 
 class File:
@@ -211,6 +212,25 @@ class File:
         self.path = env.write("users", b"".join(b"%s:{PLAIN.b64}%s\n" % (user, logins.b64(secret))
                                                 for user, secret in USERS.items()), 0o600)
         self.text = f"auth_file {self.path};"
+
+
+class Mysql:
+    """auth_mysql: a real MariaDB, where a name is a name to the last blank."""
+    kind, methods, backends, secrets = "auth_mysql", ["plain", "login", "cram-md5", "apop"], {}, USERS
+
+    def __init__(self, env, users=USERS, query=QUERY):
+        if not (env.build / "postern-auth-mysql").exists():
+            raise Skip("postern was built without auth_mysql")
+        self.secrets, self.server = users, MariaDB(env)
+        rows = ", ".join(f"({quoted(user)}, {quoted(b'{PLAIN.b64}' + logins.b64(secret))})"
+                         for user, secret in users.items())
+        self.server.sql(TABLE_OF_USERS.replace("utf8mb4_bin", "utf8mb4_nopad_bin") +
+                        f"INSERT INTO mail.users (name, password) VALUES {rows}")
+        password = env.write("dbpass", "dbpass\n", 0o600)
+        self.text = f"""
+    auth_mysql unix:{self.server.socket}; auth_mysql_user postern; auth_mysql_database mail;
+    auth_mysql_password_file {password}; auth_mysql_query "{query}";
+"""
 
 
 class Pam:
@@ -238,8 +258,8 @@ class Introspection:
     """auth_introspection: each user's secret is a token that the server knows."""
     kind, methods, backends = "auth_introspection", ["xoauth2", "oauthbearer"], {}
 
-    def __init__(self, env):
-        self.secrets = {user: b"token-%d" % i for i, user in enumerate(USERS)}
+    def __init__(self, env, users=USERS):
+        self.secrets = {user: b"token-%d" % i for i, user in enumerate(users)}
         self.server = Authd(env, f"{env.ip(3)}:9000", self.secrets, {})
         self.text = f"auth_introspection http://{env.ip(3)}:9000/introspect;"
 
@@ -248,8 +268,8 @@ class Passthrough:
     """auth_passthrough: a real Dovecot decides, and Postfix, which asks it."""
     kind, methods, secrets = "auth_passthrough", ["plain", "login"], USERS
 
-    def __init__(self, env, mta=True):
-        more = "auth_username_chars =\nauth_username_format = %u\nauth_cache_size = 0\n" \
+    def __init__(self, env, mta=True, more=""):
+        more += "auth_username_chars =\nauth_username_format = %u\nauth_cache_size = 0\n" \
             "mail_max_userip_connections = 0\nmail_location = maildir:~/%u\n"
         # It looks for quotes and backslashes with a backslash ahead of them.
         users = {re.sub(r"(['\"\\])", r"\\\1", user.decode()): secret.decode() for user, secret in USERS.items()}
@@ -280,6 +300,13 @@ def test_auth_file_judges_all_as_the_table_has_it(env):
     House(env, File(env)).run(TABLE)
 
 
+@weight(10)
+def test_auth_mysql_judges_all_as_the_table_has_it(env):
+    source = Mysql(env)
+    House(env, source).run(TABLE)
+    assert source.server.sql("SELECT COUNT(*) FROM mail.users") == [[str(len(USERS))]]
+
+
 def test_auth_pam_judges_all_as_the_table_has_it(env):
     House(env, Pam(env)).run(TABLE)
 
@@ -296,3 +323,50 @@ def test_auth_introspection_judges_all_as_the_table_has_it(env):
 def test_auth_passthrough_judges_all_as_a_real_dovecot_has_it(env):
     """Each of its refusals takes it half a second."""
     House(env, Passthrough(env)).run(TABLE, all_forms=False, at_once=40)
+
+
+# --- what is refused before anybody logs in ---
+
+SERVED = {
+    "auth_http": ["plain", "login", "cram-md5", "apop", "xoauth2", "oauthbearer", "external"],
+    "auth_file": ["plain", "login", "cram-md5", "apop"],
+    "auth_mysql": ["plain", "login", "cram-md5", "apop"],
+    "auth_pam": ["plain", "login"],
+    "auth_jwt": ["xoauth2", "oauthbearer"],
+    "auth_introspection": ["xoauth2", "oauthbearer"],
+    "auth_passthrough": ["plain", "login", "xoauth2", "oauthbearer"],
+}
+
+
+def test_a_mechanism_that_no_source_serves_is_refused_by_t(env):
+    """Each source with each word that each protocol takes; the message names both, and who could."""
+    query = 'auth_mysql_query "SELECT password FROM users WHERE name = :user"'
+    env.write("pam.d/mail", "auth required pam_deny.so\naccount required pam_deny.so\n")
+    texts = {
+        "auth_http": f"auth_http {env.ip(3)}:9000/auth",
+        "auth_file": f"auth_file {env.write('users', 'joe:{PLAIN}secret', 0o600)}",
+        "auth_mysql": f"auth_mysql unix:/nowhere; auth_mysql_user joe; auth_mysql_database mail; {query}",
+        "auth_pam": f"auth_pam mail; auth_pam_directory {env.path('pam.d')}",
+        "auth_jwt": Jwt(env).text.rstrip(";"),
+        "auth_introspection": f"auth_introspection http://{env.ip(3)}:9000/introspect",
+        "auth_passthrough": "auth_passthrough on",
+    }
+    if not (env.build / "postern-auth-mysql").exists():
+        del texts["auth_mysql"]
+    authority = Authority(env)
+    pair = authority.issue("mail.example.com")
+    tls = f"ssl_certificate {pair[0]}; ssl_certificate_key {pair[1]}; ssl_verify_client on; " \
+        f"ssl_client_certificate {authority.certificate};"
+    wrong = []
+    for kind, text in texts.items():
+        for protocol in PORTS:
+            for method in GROUPS:
+                if (protocol, method) in (("imap", "apop"), ("smtp", "apop"), ("pop3", "login")):
+                    continue
+                postern = Postern(env, f"""{text}; {tls} server {{ listen {env.ip()}:{PORTS[protocol]} ssl;
+                    protocol {protocol}; {protocol}_auth {method}; proxy_pass {env.ip(2)}; proxy_smtp_auth on; }}""")
+                status, said = postern.run("-t")
+                refusal = f'[emerg] "{protocol}_auth {method}" cannot be served by "{kind}"'
+                if (status == 0) != (method in SERVED[kind]) or (status != 0 and refusal not in said):
+                    wrong.append(f"{kind}, {protocol}_auth {method}: {status}, {said}")
+    assert not wrong, "\n".join(wrong)
