@@ -2,8 +2,9 @@
 
     authd.py SETTINGS.json
 
-Users and secrets stand in the settings as bytes in Latin-1. Who is called "slow..." waits for his answer until the
-gate, a file, is there. Each question is noted in the file `asked`, a line of JSON each, before it is answered.
+Users and secrets stand in the settings as bytes in Latin-1. Who is called "slow" waits for his answer two seconds,
+and until the gate, a file, is there. Each question is noted in the file `asked`, a line of JSON each, before it is
+answered.
 """
 import hashlib
 import hmac
@@ -47,8 +48,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with open(self.server.settings.asked, "ab", 0) as asked:
             asked.write(line.encode())
 
-    def wait_for_gate(self, user):
-        while user.startswith(b"slow") and not self.server.settings.gate.exists():
+    def take_time(self, user):
+        if user != b"slow":
+            return
+        time.sleep(2)
+        while not self.server.settings.gate.exists():
             time.sleep(0.02)
 
     def answer(self, fields, body=b""):
@@ -87,7 +91,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         user = self.field("Auth-User")
         self.note(user=user)
-        self.wait_for_gate(user)
+        self.take_time(user)
         found = self.judge(user)
         if found is None:
             self.answer({"Auth-Status": "Invalid login"})
@@ -105,7 +109,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         token = form[b"token"][0]
         owner = self.server.settings.owner_of(token)
         self.note(user=owner or b"")
-        self.wait_for_gate(owner or b"")
+        self.take_time(owner or b"")
         said = {"active": True, "username": owner.decode()} if owner else {"active": False}
         self.answer({"Content-Type": "application/json"}, json.dumps(said).encode())
 

@@ -36,4 +36,4 @@ EXTRA_DIST += test/session/test_tls_words.py test/session/test_tls_agree.py test
 
 EXTRA_DIST += test/session/test_oauth.py test/session/test_sasl.py
 EXTRA_DIST += test/session/test_auth_cache.py test/session/test_auth_chain.py
-EXTRA_DIST += test/session/authd.py test/session/logins.py test/session/test_auth_table.py
+EXTRA_DIST += test/session/authd.py test/session/logins.py test/session/test_auth_table.py test/session/test_auth_outage.py

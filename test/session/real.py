@@ -1,7 +1,9 @@
 """Real peers: a Dovecot and a Postfix of the test's own, in its folder and on its addresses."""
+import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
 from harness import PATIENCE, Skip, Wire, eventually
@@ -104,13 +106,37 @@ service anvil {{
             (self.dir / sub).mkdir(exist_ok=True)
         os.chown(self.dir / "mail", 65534, 65534)
         env.write("dovecot/users", "".join(f"{user}:{{PLAIN}}{password}\n" for user, password in users.items()))
-        config = env.write("dovecot/dovecot.conf", self.CONFIG.format(
+        self.config = env.write("dovecot/dovecot.conf", self.CONFIG.format(
             dir=self.dir, ip=ip, number=env.number, trusted=trusted, more=more,
             ssl=self.TLS.format(*tls) if tls else self.NO_TLS, imaps=993 if tls else 0, pop3s=995 if tls else 0))
-        self.process = subprocess.Popen([self.program, "-F", "-c", str(config)], stdin=subprocess.DEVNULL,
-                                        stdout=open(self.dir / "console.log", "wb"), stderr=subprocess.STDOUT)
         env.keep(self)
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([self.program, "-F", "-c", str(self.config)], stdin=subprocess.DEVNULL,
+                                        stdout=open(self.dir / "console.log", "ab"), stderr=subprocess.STDOUT)
         eventually(lambda: answers(self.imap) and answers(self.pop3), "Dovecot answers")
+
+    def processes(self):
+        """All of it, masters ahead of who they have started, by pid: the titles."""
+        parents, titles = {}, {}
+        for entry in pathlib.Path("/proc").iterdir():
+            with contextlib.suppress(ValueError, OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                titles[int(entry.name)] = (entry / "cmdline").read_text(errors="replace")
+        found = [self.process.pid]
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return {pid: titles[pid] for pid in found}
+
+    def kill(self):
+        """All of it at once, without a word to anybody."""
+        pids = self.processes()
+        for number in signal.SIGSTOP, signal.SIGKILL:
+            for pid in pids:
+                os.kill(pid, number)
+        self.process.wait()
+        eventually(lambda: not answers(self.imap) and not answers(self.pop3), "nobody answers any more")
 
     def deliver(self, user, text):
         """Puts a message into a user's INBOX."""
