@@ -291,6 +291,9 @@ mail {{
 
     def start(self):
         status, said = self.run()
+        missing = re.search(r'needs the program ".*/(postern-auth-\w+)", which is not there', said)
+        if missing and not (self.env.build / missing[1]).exists():
+            raise Skip(f"built without {missing[1]}")
         assert status == 0, f"postern did not start ({status}): {said}"
         self.pid = int(self.pid_path.read_text())
         return self
