@@ -175,6 +175,8 @@ def test_addresses_change_between_shared_and_own_over_reload(env):
     for listens in (("25", "127.0.0.2:25 bind"), ("25", "127.0.0.2:25"), ("127.0.0.1:25", "127.0.0.2:25"), ("25", "127.0.0.2:25")):
         postern.write(servers(*listens))
         postern.reload()
+        # A client that comes to a socket which is being given up, in the moment before its end, is closed with it.
+        eventually(lambda: len(postern.children()) == 1, "the end of the old worker")
         assert [who_is_at((f"127.0.0.{i}", 25)) for i in (1, 2)] == [0, 1], listens
 
 
