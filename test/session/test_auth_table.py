@@ -281,6 +281,32 @@ class Passthrough:
         self.text = "auth_passthrough on;"
 
 
+OAUTH2 = """
+auth_mechanisms = plain login xoauth2 oauthbearer
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {path}
+}}
+"""
+
+
+class TokenPassthrough(Passthrough):
+    """The same with tokens, which Dovecot asks a server about."""
+    methods = ["xoauth2", "oauthbearer"]
+
+    def __init__(self, env):
+        self.secrets = {user: b"token-%d" % i for i, user in enumerate(USERS)}
+        self.server = Authd(env, f"{env.ip(3)}:9000", self.secrets, {})
+        path = env.write("oauth2.conf", f"""introspection_url = http://{env.ip(3)}:9000/introspect
+introspection_mode = post
+username_attribute = username
+active_attribute = active
+active_value = true
+""")
+        super().__init__(env, mta=False, more=OAUTH2.format(path=path))
+
+
 @weight(10)
 def test_auth_http_over_http_judges_all_as_the_table_has_it(env):
     House(env, Http(env)).run(TABLE)
@@ -298,6 +324,13 @@ def test_auth_http_over_a_unix_socket_judges_all_as_the_table_has_it(env):
 
 def test_auth_file_judges_all_as_the_table_has_it(env):
     House(env, File(env)).run(TABLE)
+
+
+@weight(10)
+def test_auth_passthrough_judges_tokens_as_a_real_dovecot_has_it(env):
+    """To it Joe's token is joe's as well; that is its decision."""
+    source = TokenPassthrough(env)
+    House(env, source, protocols=source.backends).run([case for case in TABLE if case[0] != b"Joe"], at_once=40)
 
 
 @weight(10)
