@@ -6,6 +6,7 @@ libnet_a_SOURCES = \
 	worker/net/tlsfacts.h worker/net/tlsfacts.c \
 	worker/net/tlspeer.h worker/net/tlspeer.c \
 	worker/net/hosts.h worker/net/hosts.c \
+	worker/net/dnsloop.h worker/net/dnsloop.c \
 	worker/net/resolver.h worker/net/resolver.c \
 	worker/net/balance.h worker/net/balance.c \
 	worker/net/http_client.h worker/net/http_client.c \

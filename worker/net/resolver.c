@@ -4,9 +4,9 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/epoll.h>
 
 #include "common/mem.h"
+#include "worker/net/dnsloop.h"
 #include "worker/net/hosts.h"
 
 #define HOSTS_PATH "/etc/hosts"
@@ -15,15 +15,7 @@
 struct resolver {
 	struct loop *loop;              /* borrowed */
 	struct hosts *hosts;            /* owned */
-	ares_channel channel;
-	struct loop_timer timer;        /* when c-ares wants to look after its queries */
-	struct list watches;            /* one a socket of c-ares */
-};
-
-struct watch {
-	struct list node;
-	struct resolver *resolver;
-	struct loop_io io;
+	struct dnsloop dns;
 };
 
 /*
@@ -42,116 +34,13 @@ struct resolver_query {
 	const char *why;
 };
 
-static void
-look_after_timeouts(struct resolver *resolver)
-{
-	struct timeval room, *next = ares_timeout(resolver->channel, NULL, &room);
-
-	if (next == NULL)
-		loop_timer_stop(&resolver->timer);
-	else
-		loop_timer_set(resolver->loop, &resolver->timer,
-		    (uint64_t)next->tv_sec * 1000 + (uint64_t)next->tv_usec / 1000 + 1);
-}
-
-static void
-on_time(struct loop_timer *timer)
-{
-	struct resolver *resolver = LIST_ENTRY(timer, struct resolver, timer);
-
-	ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	look_after_timeouts(resolver);
-}
-
-/* c-ares may close the socket, and so free the watch, on the way. */
-static void
-on_events(struct loop_io *io, uint32_t events)
-{
-	struct resolver *resolver = LIST_ENTRY(io, struct watch, io)->resolver;
-	bool in = events & (EPOLLIN | EPOLLERR | EPOLLHUP), out = events & (EPOLLOUT | EPOLLERR | EPOLLHUP);
-
-	ares_process_fd(resolver->channel, in ? io->fd : ARES_SOCKET_BAD, out ? io->fd : ARES_SOCKET_BAD);
-	look_after_timeouts(resolver);
-}
-
-static struct watch *
-watch_find(struct resolver *resolver, int fd)
-{
-	LIST_EACH(node, &resolver->watches) {
-		struct watch *watch = LIST_ENTRY(node, struct watch, node);
-
-		if (watch->io.fd == fd)
-			return watch;
-	}
-	return NULL;
-}
-
-static void
-watch_free(struct watch *watch)
-{
-	loop_unwatch(watch->resolver->loop, &watch->io);
-	list_remove(&watch->node);
-	mem_free(watch);
-}
-
-/* If the kernel refuses to watch a socket, its query runs into c-ares' timeout. */
-static void
-watch_new(struct resolver *resolver, int fd, uint32_t events)
-{
-	struct watch *watch = mem_alloc(sizeof(*watch));
-
-	*watch = (struct watch){ .resolver = resolver, .io = { .on_events = on_events, .fd = fd } };
-	if (loop_watch(resolver->loop, &watch->io, events) == 0)
-		list_add(&resolver->watches, &watch->node);
-	else
-		mem_free(watch);
-}
-
-/* c-ares says what it waits for on a socket; nothing: it is about to close it. */
-static void
-on_socket_state(void *data, ares_socket_t fd, int readable, int writable)
-{
-	struct resolver *resolver = data;
-	struct watch *watch = watch_find(resolver, fd);
-	uint32_t events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u);
-
-	if (watch == NULL && events != 0)
-		watch_new(resolver, fd, events);
-	else if (watch != NULL && (events == 0 || loop_rewatch(resolver->loop, &watch->io, events) == -1))
-		watch_free(watch);
-}
-
-/* Hosts are ours to look up, since c-ares would open the file each time: "b" leaves it DNS alone. */
-static int
-channel_open(struct resolver *resolver)
-{
-	char lookups[] = "b";
-	struct ares_options options = {
-		.flags = ARES_FLAG_NOALIASES,   /* HOSTALIASES names a file */
-		.lookups = lookups,
-		.sock_state_cb = on_socket_state,
-		.sock_state_cb_data = resolver,
-	};
-	int mask = ARES_OPT_FLAGS | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
-
-#ifdef ARES_OPT_QUERY_CACHE
-	mask |= ARES_OPT_QUERY_CACHE;   /* of no entries */
-#endif
-	return ares_init_options(&resolver->channel, &options, mask);
-}
-
 struct resolver *
 resolver_new(struct loop *loop, const char **why)
 {
 	struct resolver *resolver = mem_alloc(sizeof(*resolver));
-	int status = ares_library_init(ARES_LIB_INIT_ALL);
 
-	*resolver = (struct resolver){ .loop = loop, .timer.on_time = on_time };
-	list_init(&resolver->watches);
-	if (status == ARES_SUCCESS && (status = channel_open(resolver)) != ARES_SUCCESS)
-		ares_library_cleanup();
-	if (status != ARES_SUCCESS) {
-		*why = ares_strerror(status);
+	resolver->loop = loop;
+	if (dnsloop_open(&resolver->dns, loop, &(struct ares_options){ .flags = 0 }, 0, why) == -1) {
 		mem_free(resolver);
 		return NULL;
 	}
@@ -166,11 +55,7 @@ resolver_free(struct resolver **resolverp)
 
 	if (resolver == NULL)
 		return;
-	ares_destroy(resolver->channel);        /* ends the queries that were cancelled */
-	ares_library_cleanup();
-	loop_timer_stop(&resolver->timer);
-	LIST_EACH(node, &resolver->watches)
-		watch_free(LIST_ENTRY(node, struct watch, node));
+	dnsloop_close(&resolver->dns);          /* ends the queries that were cancelled */
 	hosts_free(&resolver->hosts);
 	mem_free(resolver);
 	*resolverp = NULL;
@@ -179,7 +64,7 @@ resolver_free(struct resolver **resolverp)
 int
 resolver_use(struct resolver *resolver, const char *servers)
 {
-	return ares_set_servers_ports_csv(resolver->channel, servers) == ARES_SUCCESS ? 0 : -1;
+	return ares_set_servers_ports_csv(resolver->dns.channel, servers) == ARES_SUCCESS ? 0 : -1;
 }
 
 static void
@@ -262,8 +147,8 @@ resolver_ask(struct resolver *resolver, const char *name, resolver_callback *don
 		loop_again(resolver->loop, &query->tell);
 	} else {
 		query->asked = true;
-		ares_getaddrinfo(resolver->channel, name, NULL, &hints, on_answer, query);
-		look_after_timeouts(resolver);
+		ares_getaddrinfo(resolver->dns.channel, name, NULL, &hints, on_answer, query);
+		dnsloop_look(&resolver->dns);
 	}
 	mem_free(plain);
 	return query;

@@ -4,7 +4,7 @@
  * The hosts file is read and the c-ares channel is made when the worker starts, since
  * no path can be opened later; after that it is DNS with the system's settings, on the
  * worker's loop. "localhost" and what ends in ".localhost" never leave this machine
- * (RFC 6761 section 6.3). Built on: loop, addr, hosts, c-ares.
+ * (RFC 6761 section 6.3). Built on: loop, addr, hosts, dnsloop, c-ares.
  */
 #ifndef POSTERN_WORKER_NET_RESOLVER_H
 #define POSTERN_WORKER_NET_RESOLVER_H
