@@ -47,6 +47,10 @@ test_fuzz_fuzz_auth_pack_SOURCES = test/fuzz/fuzz_auth_pack.c $(FUZZ_MAIN)
 test_fuzz_fuzz_auth_pack_LDADD = libauth.a libhelper.a libnet.a libproto.a libcommon.a \
 	$(CARES_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS) $(FUZZ_LIBS)
 
+FUZZ_TARGETS += test/fuzz/fuzz_dns_answer
+test_fuzz_fuzz_dns_answer_SOURCES = test/fuzz/fuzz_dns_answer.c $(FUZZ_MAIN)
+test_fuzz_fuzz_dns_answer_LDADD = libnet.a libcommon.a $(FUZZ_LIBS)
+
 FUZZ_TARGETS += test/fuzz/fuzz_sasl
 test_fuzz_fuzz_sasl_SOURCES = test/fuzz/fuzz_sasl.c $(FUZZ_MAIN)
 test_fuzz_fuzz_sasl_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)

@@ -82,6 +82,7 @@
 	SUITE(tlsio) \
 	SUITE(hosts) \
 	SUITE(resolver) \
+	SUITE(dns_answer) \
 	SUITE(balance) \
 	SUITE(http_client)
 
