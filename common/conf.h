@@ -259,6 +259,15 @@ struct conf_limit {
 	struct conf_place place;
 };
 
+/* resolver: the name servers that are asked how clients are called. Servers whose words are the same share one. */
+struct conf_resolver {
+	unsigned index;                 /* in conf->resolvers */
+	const char *text;               /* its words */
+	struct conf_name **servers;     /* NULL-ended, at least one */
+	uint64_t valid_s;               /* how long an answer is good; 0: as long as it says */
+	bool ipv4, ipv6;                /* the families whose clients are asked about */
+};
+
 /* The PROXY header that a backend gets. */
 enum proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_V1, PROXY_PROTOCOL_V2 };
 
@@ -302,6 +311,8 @@ struct server {
 	struct conf_network **limit_exempt;
 	const struct addrset *unlimited;        /* made of it; borrowed from conf->addrsets; NULL: nobody */
 	const char **kept_headers;      /* NULL-ended, or NULL: those of the auth server's answer by which connections are limited */
+	const struct conf_resolver *resolver;   /* how SMTP clients are called; NULL: nobody asks */
+	uint64_t resolver_timeout;      /* how long a greeting waits for that */
 	/* who is it */
 	struct conf_auth **auth;        /* NULL-ended: the sources in the order in which they are asked; at least one */
 	struct conf_cache *auth_cache;  /* NULL: none */
@@ -382,6 +393,8 @@ struct conf {
 	size_t listen_count;
 	struct conf_source **sources;
 	size_t source_count;
+	struct conf_resolver **resolvers;
+	size_t resolver_count;
 	struct conf_cache **caches;
 	size_t cache_count;
 	struct conf_limit_zone **limit_zones;

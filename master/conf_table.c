@@ -122,6 +122,9 @@ const struct directive directives[] = {
 	{ "deny_action", IN_BOTH, 1, 1, &type_choice, OF_SERVER(deny_action), .fallback = "refuse",
 	    .words = words_deny_action },
 	{ "set_real_ip_from", IN_BOTH, 1, 1, &type_networks, OF_SERVER(real_ip_from) },
+	{ "resolver", IN_BOTH, 1, ANY_ARGS, &type_resolver, OF_SERVER(resolver), .fallback = "off" },
+	{ "resolver_timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(resolver_timeout), .fallback = "30s",
+	    .min = 1, .max = CONF_MAX_MSEC },
 
 	/* TLS towards clients */
 	{ "starttls", IN_BOTH, 1, 1, &type_choice, OF_SERVER(starttls), .fallback = "off", .words = words_starttls },

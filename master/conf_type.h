@@ -58,6 +58,9 @@ extern const struct conf_type type_environment, type_text, type_debug_points, ty
 /* Networks (conf_type_access.c). */
 extern const struct conf_type type_access, type_networks;
 
+/* resolver (conf_type_resolver.c). */
+extern const struct conf_type type_resolver;
+
 /* error_log (conf_type_log.c). */
 extern const struct conf_type type_error_log, type_server_log;
 
