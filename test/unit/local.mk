@@ -71,7 +71,7 @@ test_unit_net_SOURCES = $(UNIT_MAIN) \
 	test/unit/clock.h test/unit/clock.c test/unit/scripted.h test/unit/scripted.c \
 	test/unit/test_conn.c test/unit/test_hosts.c test/unit/test_resolver.c test/unit/test_http_client.c
 test_unit_net_SOURCES += test/unit/tlsbox.h test/unit/tlsbox.c test/unit/test_tlsio.c
-test_unit_net_SOURCES += test/unit/test_balance.c test/unit/test_dns_answer.c
+test_unit_net_SOURCES += test/unit/test_balance.c test/unit/test_dns_answer.c test/unit/test_hostnames.c
 test_unit_net_LDADD = libnet.a libproto.a libcommon.a $(CHECK_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)
 
 test_unit_auth_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_AUTH

@@ -83,6 +83,7 @@
 	SUITE(hosts) \
 	SUITE(resolver) \
 	SUITE(dns_answer) \
+	SUITE(hostnames) \
 	SUITE(balance) \
 	SUITE(http_client)
 

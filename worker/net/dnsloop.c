@@ -95,7 +95,7 @@ open_channel(struct dnsloop *d, const struct ares_options *given, int mask)
 	char lookups[] = "b";
 	struct ares_options options = *given;
 
-	options.flags = ARES_FLAG_NOALIASES;    /* HOSTALIASES names a file */
+	options.flags |= ARES_FLAG_NOALIASES;   /* HOSTALIASES names a file */
 	options.lookups = lookups;
 	options.sock_state_cb = on_socket_state;
 	options.sock_state_cb_data = d;

@@ -23,8 +23,9 @@ struct dnsloop {
 };
 
 /*
- * Makes the channel, with `options` as far as `mask` (ARES_OPT_*) says; flags, look-ups
- * and sockets are ours. It asks DNS alone. Returns 0, or -1 with *why, a static text.
+ * Makes the channel, with `options` as far as `mask` (ARES_OPT_*) says; look-ups and
+ * sockets are ours, and so is one flag more. It asks DNS alone. Returns 0, or -1 with *why,
+ * a static text.
  */
 int dnsloop_open(struct dnsloop *d, struct loop *loop, const struct ares_options *options, int mask, const char **why);
 

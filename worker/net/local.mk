@@ -8,6 +8,7 @@ libnet_a_SOURCES = \
 	worker/net/hosts.h worker/net/hosts.c \
 	worker/net/dnsloop.h worker/net/dnsloop.c \
 	worker/net/dns_answer.h worker/net/dns_answer.c \
+	worker/net/hostnames.h worker/net/hostnames.c \
 	worker/net/resolver.h worker/net/resolver.c \
 	worker/net/balance.h worker/net/balance.c \
 	worker/net/http_client.h worker/net/http_client.c \
