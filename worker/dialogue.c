@@ -10,6 +10,7 @@
 #include "worker/handover.h"
 #include "worker/handshake.h"
 #include "worker/inquiry.h"
+#include "worker/naming.h"
 #include "worker/proto/smtp.h"
 #include "worker/session.h"
 
@@ -228,6 +229,8 @@ make_entry(struct session *s)
 
 	e->petitioner = &petitioner;
 	session_id(s, e->facts.session);
+	if (s->naming != NULL && s->naming->host != NULL)
+		e->facts.client_host = s->naming->host;
 	if (s->proxied != NULL) {
 		e->facts.proxy_source = &s->proxied->source;
 		e->facts.proxy_destination = &s->proxied->destination;
@@ -353,9 +356,9 @@ static const struct phase phase_starttls = {
 	.name = "starttls", .action = action_starttls, .on_client = on_client_starttls,
 };
 
-/* The connection is as it has to be: greets, at once or after smtp_greeting_delay. */
+/* Greets, at once or after smtp_greeting_delay. */
 static void
-begin(struct session *s)
+begin_greeting(struct session *s)
 {
 	uint64_t delay = session_server(s)->smtp_greeting_delay;
 
@@ -369,6 +372,13 @@ begin(struct session *s)
 	s->timer.on_time = on_delay_over;
 	loop_timer_set(s->shift->loop, &s->timer, delay);
 	on_early(s, 0);
+}
+
+/* The connection is as it has to be. */
+static void
+begin(struct session *s)
+{
+	naming_begin(s, begin_greeting);
 }
 
 void

@@ -23,6 +23,7 @@ libworker_a_SOURCES = \
 	worker/preface.h worker/preface.c \
 	worker/relay.h worker/relay.c \
 	worker/farewell.h worker/farewell.c \
+	worker/naming.h worker/naming.c \
 	worker/handshake.h worker/handshake.c \
 	worker/sni.h worker/sni.c \
 	worker/gate.h worker/gate.c

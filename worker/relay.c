@@ -284,6 +284,7 @@ relay_begin(struct session *s)
 	keep(&s->to_backend, buf_head(&e->backend_out), e->backend_out.len);
 	keep(&s->to_backend, buf_head(&e->in), e->in.len);
 	entry_free(&s->entry);
+	session_unname(s);
 	seats_give(&s->shift->seats, SEAT_LOGIN - SEAT_RELAY);
 	s->seats = SEAT_RELAY;
 	s->shift->on_leave(s->shift);

@@ -156,6 +156,17 @@ session_enter(struct session *s, const struct phase *phase)
 	s->phase = phase;
 }
 
+void
+session_unname(struct session *s)
+{
+	if (s->naming == NULL)
+		return;
+	hostnames_cancel(&s->naming->asking);
+	mem_free(s->naming->host);
+	mem_free(s->naming);
+	s->naming = NULL;
+}
+
 /* The one place where a session gives back what it holds. */
 static void
 bury(struct loop_task *task)
@@ -171,6 +182,7 @@ bury(struct loop_task *task)
 	mem_free(s->to_client);
 	mem_free(s->epitaph);
 	mem_free(s->proxied);
+	session_unname(s);
 	list_remove(&s->node);
 	shift->session_count--;
 	seats_give(&shift->seats, s->seats);
@@ -187,6 +199,8 @@ session_end(struct session *s)
 	session_enter(s, &phase_dead);
 	/* All else stays until the burial: callers up the stack still use it. */
 	entry_cancel(s->entry);
+	if (s->naming != NULL)
+		hostnames_cancel(&s->naming->asking);
 	s->task.run = bury;
 	loop_bury(s->shift->loop, &s->task);
 }

@@ -8,12 +8,12 @@
  * session_end() only marks: the loop buries the dead after its turn, so any
  * callback may end its session and return.
  *
- *     handshake -> greeting -> dialogue <-> asking
- *                                 ^            |
- *                                 +----------- dial -> secure -> login -> relay or gate -> dead
+ *     handshake -> naming -> greeting -> dialogue <-> asking
+ *                                           ^            |
+ *                                           +----------- dial -> secure -> login -> relay or gate -> dead
  *
  * Each phase is a struct phase of its module: dialogue (greeting, dialogue, asking),
- * handshake, handover (dial, secure, login), relay, gate, farewell (linger). This module knows none of
+ * handshake, naming, handover (dial, secure, login), relay, gate, farewell (linger). This module knows none of
  * them. Built on: shift, conn, proto, entry, epitaph.
  */
 #ifndef POSTERN_WORKER_SESSION_H
@@ -55,6 +55,14 @@ struct proxied {
 	struct addr source, destination;
 };
 
+/* How the client is called (resolver). */
+struct naming {
+	struct hostname_query *asking;  /* owned; NULL: nobody is being asked */
+	char *host;                     /* owned; what sources and backends are told; NULL: nothing is known */
+	uint64_t since_ms;              /* on the loop's clock: when the question was put */
+	void (*named)(struct session *s);       /* what follows */
+};
+
 struct session {
 	struct list node;               /* in shift->sessions */
 	struct shift *shift;            /* borrowed */
@@ -68,6 +76,7 @@ struct session {
 	struct log_origin origin;
 	struct spill *to_backend, *to_client;   /* owned: what a full socket did not take, in RELAY */
 	struct proxied *proxied;        /* owned; NULL: no header told of a client */
+	struct naming *naming;          /* owned; NULL: nobody asks, or nobody wants to know any more */
 	struct tls_choice choice;       /* of the server, in the handshake */
 	void (*secured)(struct session *s);     /* what follows the handshake */
 	uint64_t progress_ms;           /* when the relay last moved a byte; before it, since when its time runs */
@@ -127,6 +136,9 @@ session_proto(const struct session *s)
 {
 	return proto_get(session_server(s)->protocol);
 }
+
+/* Forgets how the client is called, and whoever is being asked: from the relay on nobody wants to know. */
+void session_unname(struct session *s);
 
 /* Moves on: timer and task of the phase before are off. Who enters a phase sets its timer. */
 void session_enter(struct session *s, const struct phase *phase);

@@ -3,7 +3,7 @@
  *
  * One a worker, made at its start: the loop, the ways to the outside, the numbers.
  * Sessions borrow it; what it calls upwards it was given as function pointers, so
- * nothing here knows worker.c. Built on: conf, loop, board, seat, auth, resolver.
+ * nothing here knows worker.c. Built on: conf, loop, board, seat, auth, resolver, hostnames.
  */
 #ifndef POSTERN_WORKER_SHIFT_H
 #define POSTERN_WORKER_SHIFT_H
@@ -15,6 +15,7 @@
 #include "common/list.h"
 #include "common/loop.h"
 #include "worker/auth/auth.h"
+#include "worker/net/hostnames.h"
 #include "worker/net/resolver.h"
 #include "worker/seat.h"
 
@@ -22,8 +23,9 @@
 
 struct shift {
 	const struct conf *conf;
-	struct loop *loop;              /* owned by the worker, like the next two */
+	struct loop *loop;              /* owned by the worker, like the next three */
 	struct resolver *resolver;
+	struct hostnames **hostnames;   /* by the index of their conf_resolver; NULL: no server asks it */
 	struct auth *auth;
 	struct board *board;
 	struct board_slot *slot;        /* this worker's numbers */

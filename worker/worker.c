@@ -120,6 +120,48 @@ open_descriptors(void)
 	return count;
 }
 
+/* Those that some server asks how its clients are called. */
+static void
+open_hostnames(struct worker *w)
+{
+	const struct conf *conf = w->birth->conf;
+	struct shift *shift = &w->shift;
+	const char *why;
+
+	shift->hostnames = mem_array(conf->resolver_count, sizeof(struct hostnames *));
+	for (size_t i = 0; i < conf->server_count; i++) {
+		const struct server *server = conf->servers[i];
+		struct hostnames **names;
+
+		if (server->resolver == NULL || server->protocol != PROTOCOL_SMTP)
+			continue;
+		names = &shift->hostnames[server->resolver->index];
+		if (*names == NULL && (*names = hostnames_new(shift->loop, server->resolver, &why)) == NULL) {
+			log_say(LOG_EMERG, "resolver %s: %s", server->resolver->text, why);
+			fail(w, "resolver", EINVAL);
+		}
+	}
+}
+
+static void
+close_hostnames(struct worker *w)
+{
+	for (size_t i = 0; i < w->birth->conf->resolver_count; i++)
+		hostnames_free(&w->shift.hostnames[i]);
+	mem_free(w->shift.hostnames);
+}
+
+/* Sockets to name servers, which are few: one to each of them for all questions, and some by TCP. */
+static unsigned
+hostnames_descriptors(const struct worker *w)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < w->birth->conf->resolver_count; i++)
+		count += w->shift.hostnames[i] != NULL ? 8 : 0;
+	return count;
+}
+
 static void
 init_seats(struct worker *w)
 {
@@ -128,7 +170,8 @@ init_seats(struct worker *w)
 
 	getrlimit(RLIMIT_NOFILE, &limit);
 	/* Some for the resolver's sockets and the questions to helpers. */
-	seats_init(&w->shift.seats, conf->worker_connections, limit.rlim_cur, open_descriptors() + 16);
+	seats_init(&w->shift.seats, conf->worker_connections, limit.rlim_cur,
+	    open_descriptors() + 16 + hostnames_descriptors(w));
 }
 
 static void
@@ -315,6 +358,7 @@ prepare(struct worker *w)
 		log_say(LOG_EMERG, "resolver: %s", why);
 		fail(w, "resolver", EINVAL);
 	}
+	open_hostnames(w);
 	shift->auth = auth_new(conf, shift->loop, shift->resolver, w->birth->slot);
 	if (getrandom(&shift->tag, sizeof(shift->tag), 0) != sizeof(shift->tag))
 		fail(w, "getrandom()", errno);
@@ -355,6 +399,7 @@ worker_run(const struct worker_birth *birth)
 	log_say(LOG_NOTICE, "exiting");
 	accept_free(&w->accept);
 	auth_free(&w->shift.auth);
+	close_hostnames(w);
 	resolver_free(&w->shift.resolver);
 	loop_free(&w->shift.loop);
 	mem_free(w);
