@@ -1,5 +1,6 @@
 """Listeners: every form of address, every parameter, and what a reload makes of them."""
 import ctypes
+import errno
 import grp
 import os
 import pwd
@@ -25,6 +26,8 @@ def sockets(pid):
         if not target.startswith("socket:"):
             continue
         fd = ctypes.CDLL(None, use_errno=True).syscall(SYS_PIDFD_GETFD, pidfd, number, 0)
+        if fd == -1 and ctypes.get_errno() == errno.EBADF:     # closed since we looked: a channel to a child that ended
+            continue
         assert fd >= 0, os.strerror(ctypes.get_errno())
         sock = socket.socket(fileno=fd)
         if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
