@@ -61,6 +61,24 @@ conf_auth_covers(const struct conf_auth *auth, const char *user)
 	return false;
 }
 
+static char
+variable_byte(char c)
+{
+	if (c == '-')
+		return '_';
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+bool
+conf_is_header(const char *variable, const char *header)
+{
+	while (*variable != '\0' && *variable == variable_byte(*header)) {
+		variable++;
+		header++;
+	}
+	return *variable == '\0' && *header == '\0';
+}
+
 void
 conf_free(struct conf **confp)
 {

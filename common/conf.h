@@ -236,10 +236,11 @@ enum conf_limit_key {
 
 struct conf_limit_zone {
 	enum conf_limit_kind kind;
+	unsigned index;                 /* in conf->limit_zones */
 	const char *name;
 	size_t bytes;
 	unsigned key;                   /* bits of enum conf_limit_key */
-	const char *header;             /* LIMIT_BY_HEADER: of the auth server's answer, "Auth-Plan" */
+	const char *header;             /* LIMIT_BY_HEADER: of the auth server's answer, as variables have it: "auth_plan" */
 	/* LIMIT_AUTH */
 	unsigned rate, rate_unit_s;     /* so many failures in so many seconds are forgiven */
 	unsigned burst;                 /* failures that may come at once */
@@ -420,6 +421,9 @@ const char *conf_source_directive(enum source_kind kind);
  */
 bool conf_auth_covers(const struct conf_auth *auth, const char *user);
 bool conf_user_matches(const char *pattern, const char *user);
+
+/* Is this the header that a variable's name ("x_plan") stands for? */
+bool conf_is_header(const char *variable, const char *header);
 
 /* Wipes and frees all of it, addrsets included, and leaves NULL; does not close descriptors. NULL is fine. */
 void conf_free(struct conf **confp);

@@ -14,12 +14,22 @@ print_rows(const struct conf_printer *p, unsigned block, const void *target)
 			d->type->print(p, d, (const char *)target + d->offset);
 }
 
+/* What no server inherits is made here once. */
+static void
+print_mail_only(const struct conf_printer *p)
+{
+	for (const struct directive *d = directives; d->name != NULL; d++)
+		if (d->blocks == IN_MAIL && d->type != NULL)
+			d->type->print(p, d, NULL);
+}
+
 static void
 print_mail(FILE *out, const struct conf *conf)
 {
 	const struct conf_printer p = { out, conf, 2 };
 
 	fputs("mail {\n", out);
+	print_mail_only(&(struct conf_printer){ out, conf, 1 });
 	for (struct draft_upstream **u = conf->draft->upstreams; u != NULL && *u != NULL; u++) {
 		fprintf(out, "    upstream %s {\n", (*u)->name);
 		print_rows(&p, IN_UPSTREAM, *u);

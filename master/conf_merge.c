@@ -7,6 +7,7 @@
 
 #include "common/must.h"
 #include "master/conf_build.h"
+#include "master/conf_limits.h"
 #include "master/conf_say.h"
 #include "master/conf_sources.h"
 #include "master/conf_table.h"
@@ -215,7 +216,7 @@ complete_server(struct conf_build *b, struct server *server)
 	if (conf_tls_complete(b, server) == -1)
 		return -1;
 	complete_proxy_pass(b, server);
-	return 0;
+	return conf_limits_complete(b, server);
 }
 
 int
@@ -237,6 +238,8 @@ conf_merge(struct conf_build *b)
 	set_fallbacks(b, draft->mail, IN_MAIL, draft->mail_seen);
 	if (draft->mail->server.log == NULL)
 		draft->mail->server.log = conf->log;
+	if (conf_limits_complete(b, &draft->mail->server) == -1)
+		return -1;
 	for (size_t i = 0; i < conf->server_count; i++)
 		if (complete_server(b, conf->servers[i]) == -1)
 			return -1;

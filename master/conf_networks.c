@@ -46,6 +46,18 @@ find_heir(const struct conf *conf, size_t index)
 	return NULL;
 }
 
+/* The same for limit_exempt. */
+static const struct addrset *
+build_exempt(struct conf *conf, size_t index)
+{
+	struct conf_network **list = conf->servers[index]->limit_exempt;
+
+	for (size_t i = 0; i < index; i++)
+		if (conf->servers[i]->limit_exempt == list)
+			return conf->servers[i]->unlimited;
+	return build(conf, list, true);
+}
+
 void
 conf_networks_build(struct conf *conf)
 {
@@ -56,5 +68,6 @@ conf_networks_build(struct conf *conf)
 
 		server->clients = heir != NULL ? heir->clients : build(conf, server->access, false);
 		server->trusted_proxies = heir != NULL ? heir->trusted_proxies : build(conf, server->real_ip_from, true);
+		server->unlimited = build_exempt(conf, i);
 	}
 }

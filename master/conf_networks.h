@@ -9,7 +9,7 @@
 
 struct conf;
 
-/* Fills in debug_connections, and each server's clients and trusted_proxies. */
+/* Fills in debug_connections, and each server's clients, trusted_proxies and unlimited. */
 void conf_networks_build(struct conf *conf);
 
 #endif

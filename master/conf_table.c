@@ -126,6 +126,14 @@ const struct directive directives[] = {
 	{ "resolver_timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(resolver_timeout), .fallback = "30s",
 	    .min = 1, .max = CONF_MAX_MSEC },
 
+	/* how much of it */
+	{ "limit_conn_zone", IN_MAIL, 2, 2, &type_limit_zone, NO_FIELD },
+	{ "limit_conn", IN_BOTH, 2, 2, &type_zone_limit, OF_SERVER(conn_limits) },
+	{ "limit_conn_log_level", IN_BOTH, 1, 1, &type_choice, OF_SERVER(conn_limit_level), .fallback = "error",
+	    .words = words_limit_level },
+	{ "limit_conn_dry_run", IN_BOTH, 1, 1, &type_flag, OF_SERVER(conn_limit_dry_run), .fallback = "off" },
+	{ "limit_exempt", IN_BOTH, 1, 1, &type_exempt, OF_SERVER(limit_exempt) },
+
 	/* TLS towards clients */
 	{ "starttls", IN_BOTH, 1, 1, &type_choice, OF_SERVER(starttls), .fallback = "off", .words = words_starttls },
 	TLS_DIRECTIVES("ssl", tls, "HIGH:!aNULL:!MD5"),

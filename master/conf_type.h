@@ -50,13 +50,17 @@ struct conf_word {
 extern const struct conf_type type_choice, type_set;
 extern const struct conf_word words_methods[], words_ssl_protocols[], words_starttls[], words_proxy_ssl[];
 extern const struct conf_word words_verify_client[], words_proxy_auth[], words_deny_action[], words_proxy_protocol[];
+extern const struct conf_word words_limit_level[];
 
 /* Of the main block and events (conf_type_main.c). */
 extern const struct conf_type type_user, type_processes, type_affinity, type_priority, type_limit, type_limit_size;
 extern const struct conf_type type_environment, type_text, type_debug_points, type_event_method;
 
 /* Networks (conf_type_access.c). */
-extern const struct conf_type type_access, type_networks;
+extern const struct conf_type type_access, type_networks, type_exempt;
+
+/* Limits (conf_type_limit.c). */
+extern const struct conf_type type_limit_zone, type_zone_limit;
 
 /* resolver (conf_type_resolver.c). */
 extern const struct conf_type type_resolver;

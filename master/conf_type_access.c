@@ -103,6 +103,20 @@ set_networks(struct conf_build *b, const struct directive *d, void *field, size_
 	return NULL;
 }
 
+/* Addresses of people, not of machines that we know by name. */
+static const char *
+set_exempt(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
+{
+	const char *why = strcmp(argv[0], "all") == 0 ? "then there is no limit at all" : judge(argv[0]);
+
+	(void)argc;
+	if (why != NULL)
+		return wrong(b, d, argv[0], why);
+	warn_of_low_bits(b, argv[0]);
+	append(b, field, true, argv[0], NULL);
+	return NULL;
+}
+
 static void
 print_networks(const struct conf_printer *p, const struct directive *d, const void *field)
 {
@@ -119,3 +133,4 @@ print_networks(const struct conf_printer *p, const struct directive *d, const vo
 }
 
 const struct conf_type type_networks = { set_networks, print_networks, sizeof(struct conf_network **), true };
+const struct conf_type type_exempt = { set_exempt, print_networks, sizeof(struct conf_network **), true };

@@ -39,6 +39,10 @@ const struct conf_word words_deny_action[] = {
 	{ "refuse", DENY_REFUSE }, { "drop", DENY_DROP }, { .text = NULL }
 };
 
+const struct conf_word words_limit_level[] = {
+	{ "info", LOG_INFO }, { "notice", LOG_NOTICE }, { "warn", LOG_WARN }, { "error", LOG_ERROR }, { .text = NULL }
+};
+
 const struct conf_word words_verify_client[] = {
 	{ "off", SSL_VERIFY_OFF }, { "on", SSL_VERIFY_ON }, { "optional", SSL_VERIFY_OPTIONAL },
 	{ "optional_no_ca", SSL_VERIFY_OPTIONAL_NO_CA }, { .text = NULL }

@@ -29,6 +29,7 @@ libmaster_a_SOURCES += \
 	master/conf_merge.h master/conf_merge.c \
 	master/conf_load.h master/conf_load.c \
 	master/conf_listens.h master/conf_listens.c \
+	master/conf_limits.h master/conf_limits.c master/conf_type_limit.c \
 	master/conf_networks.h master/conf_networks.c master/conf_type_access.c master/conf_type_resolver.c \
 	master/conf_check.h master/conf_check.c \
 	master/conf_dump.h master/conf_dump.c

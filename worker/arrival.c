@@ -5,6 +5,7 @@
 #include "common/addrset.h"
 #include "common/mem.h"
 #include "worker/dialogue.h"
+#include "worker/limit.h"
 #include "worker/proto/proxyhdr.h"
 #include "worker/session.h"
 
@@ -35,6 +36,9 @@ admit(struct session *s)
 	if (is_hopeless(s)) {
 		session_enter(s, &phase_known);
 		session_admits(s);
+	} else if (!limit_arrive(s)) {
+		session_enter(s, &phase_known);
+		session_goodbye(s, GOODBYE_CROWDED);
 	} else {
 		dialogue_begin(s);
 	}

@@ -10,6 +10,7 @@
 #include "worker/handover.h"
 #include "worker/handshake.h"
 #include "worker/inquiry.h"
+#include "worker/limit.h"
 #include "worker/naming.h"
 #include "worker/proto/smtp.h"
 #include "worker/session.h"
@@ -208,6 +209,7 @@ on_refused(struct session *s, const struct refusal *why)
 	enum proto_verdict verdict = e->client->proto->refused(e->client, why, &e->out);
 
 	credentials_reset(&e->client->credentials);
+	limit_logout(s);
 	SHIFT_COUNT(s->shift, failures, 1);
 	say_note(s);
 	if (verdict == PROTO_CLOSE) {

@@ -9,6 +9,7 @@
 #include "worker/entry.h"
 #include "worker/gate.h"
 #include "worker/inquiry.h"
+#include "worker/limit.h"
 #include "worker/means.h"
 #include "worker/preface.h"
 #include "worker/relay.h"
@@ -31,6 +32,15 @@ give_up(struct session *s)
 	upstream_cancel(&s->entry->looking);
 	conn_close(&s->backend, s->shift->loop);
 	s->entry->petitioner->refused(s, &unavailable);
+}
+
+/* So many are in already. */
+static void
+turn_away(struct session *s)
+{
+	static const struct refusal crowded = { .kind = REFUSAL_CROWDED };
+
+	s->entry->petitioner->refused(s, &crowded);
 }
 
 static void
@@ -566,6 +576,10 @@ handover_begin(struct session *s, const struct auth_answer *answer)
 	mem_free(e->host);
 	e->host = mem_strdup(answer->host);
 	session_remember(s, e->client->credentials.user, NULL);
+	if (!limit_login(s, e->client->credentials.user, answer)) {
+		turn_away(s);
+		return;
+	}
 	session_enter(s, &phase_dial);
 	if (target.host == NULL && target.proxy_pass == NULL) {
 		session_log(s, LOG_ERROR, "no backend is named for this user, nor is there a \"proxy_pass\"");

@@ -1,5 +1,6 @@
 #include "worker/handshake.h"
 
+#include "worker/limit.h"
 #include "worker/session.h"
 #include "worker/sni.h"
 
@@ -27,9 +28,13 @@ is_welcome(struct session *s)
 {
 	const char *wrong = conn_verify_error(&s->client);
 
-	/* SNI has chosen the server: its list may be another. */
+	/* SNI has chosen the server: its list may be another, and so may its limits. */
 	if (!session_admits(s))
 		return false;
+	if (!limit_arrive(s)) {
+		session_goodbye(s, GOODBYE_CROWDED);
+		return false;
+	}
 	if (session_server(s)->tls.verify == SSL_VERIFY_OFF)
 		return true;
 	if (wrong != NULL) {

@@ -10,6 +10,7 @@ libworker_a_SOURCES = \
 	worker/worker.h worker/worker.c \
 	worker/accept.h worker/accept.c \
 	worker/arrival.h worker/arrival.c \
+	worker/limit.h worker/limit.c \
 	worker/seat.h worker/seat.c \
 	worker/shift.h \
 	worker/session.h worker/session.c \

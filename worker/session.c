@@ -10,6 +10,7 @@
 #include "common/mem.h"
 #include "common/must.h"
 #include "worker/entry.h"
+#include "worker/limit.h"
 
 /* After its end: nothing happens any more. */
 static const struct phase phase_dead = { .name = "dead" };
@@ -178,6 +179,7 @@ bury(struct loop_task *task)
 	conn_close(&s->client, shift->loop);
 	conn_close(&s->backend, shift->loop);
 	entry_free(&s->entry);
+	limit_leave(s);
 	mem_free(s->to_backend);
 	mem_free(s->to_client);
 	mem_free(s->epitaph);

@@ -34,6 +34,7 @@
 #include "worker/shift.h"
 
 struct entry;
+struct holds;
 struct session;
 struct spill;
 
@@ -75,6 +76,7 @@ struct session {
 	struct loop_task task;          /* to go on next turn; in the end, to be buried */
 	struct log_origin origin;
 	struct spill *to_backend, *to_client;   /* owned: what a full socket did not take, in RELAY */
+	struct holds *holds;            /* owned: of limit_conn, by module limit; NULL: none */
 	struct proxied *proxied;        /* owned; NULL: no header told of a client */
 	struct naming *naming;          /* owned; NULL: nobody asks, or nobody wants to know any more */
 	struct tls_choice choice;       /* of the server, in the handshake */

@@ -29,6 +29,7 @@ struct shift {
 	struct auth *auth;
 	struct board *board;
 	struct board_slot *slot;        /* this worker's numbers */
+	uint32_t number;                /* of that slot: for zones */
 	struct seats seats;
 	struct list sessions;           /* struct session.node */
 	unsigned session_count;

@@ -349,6 +349,7 @@ prepare(struct worker *w)
 	tzset();
 	shift->conf = conf;
 	shift->board = w->birth->board;
+	shift->number = w->birth->slot;
 	shift->slot = board_slot(w->birth->board, w->birth->slot);
 	tlsctx_use_slot(w->birth->slot);
 	must_set_last_words(shift->slot->last_words, sizeof(shift->slot->last_words));

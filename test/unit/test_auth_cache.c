@@ -144,7 +144,8 @@ START_TEST(an_answer_comes_back_whole)
 	const struct auth_answer put_answers[] = {
 		{ .outcome = AUTH_ACCEPTED, .epoch = 7 },
 		{ .outcome = AUTH_ACCEPTED, .epoch = 7, .user = text("u"), .pass = text("p"), .host = text("/run/imap"),
-		    .is_unix = true, .port = 65535, .ssl = AUTH_SSL_STARTTLS, .ssl_name = text("mail.example.org") },
+		    .is_unix = true, .port = 65535, .ssl = AUTH_SSL_STARTTLS, .ssl_name = text("mail.example.org"),
+		    .headers = text("x_plan=gold\nx_class=\n") },
 		{ .outcome = AUTH_REFUSED, .epoch = 7, .text = text(""), .code = text("535 5.7.0"),
 		    .challenge = text("e30="), .reason = text("why"), .wait_ms = UINT64_MAX, .close = true },
 		{ .outcome = AUTH_UNKNOWN, .epoch = 7 },
@@ -159,6 +160,7 @@ START_TEST(an_answer_comes_back_whole)
 	ck_assert_pstr_eq(out.pass, in->pass);
 	ck_assert_pstr_eq(out.host, in->host);
 	ck_assert_pstr_eq(out.ssl_name, in->ssl_name);
+	ck_assert_pstr_eq(out.headers, in->headers);
 	ck_assert_pstr_eq(out.text, in->text);
 	ck_assert_pstr_eq(out.code, in->code);
 	ck_assert_pstr_eq(out.challenge, in->challenge);

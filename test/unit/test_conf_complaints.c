@@ -617,6 +617,58 @@ START_TEST(a_wrong_upstream_is_refused)
 }
 END_TEST
 
+/* Limits, on line 2 of a mail block with the zone "z" on line 1. */
+static const struct {
+	const char *text, *why;
+} limits[] = {
+	{ "limit_conn_zone $remote_addr;", "invalid number of arguments in \"limit_conn_zone\" directive" },
+	{ "limit_conn_zone $remote_addr a:1m;", "invalid parameter \"a:1m\"" },
+	{ "limit_conn_zone $remote_addr zone=a;", "invalid parameter \"zone=a\": invalid size" },
+	{ "limit_conn_zone $remote_addr zone=a:;", "invalid parameter \"zone=a:\": invalid size" },
+	{ "limit_conn_zone $remote_addr zone=a:x;", "invalid parameter \"zone=a:x\": invalid size" },
+	{ "limit_conn_zone $remote_addr zone=a:9999m;", "invalid parameter \"zone=a:9999m\": invalid size" },
+	{ "limit_conn_zone $remote_addr zone=a:31k;", "invalid parameter \"zone=a:31k\": the zone is too small" },
+	{ "limit_conn_zone $remote_addr zone=:1m;", "invalid parameter \"zone=:1m\": invalid name of a zone" },
+	{ "limit_conn_zone zone=a:1m $remote_addr;", "unknown key \"zone=a:1m\" in \"limit_conn_zone\" directive" },
+	{ "limit_conn_zone remote_addr zone=a:1m;", "unknown key \"remote_addr\" in \"limit_conn_zone\" directive" },
+	{ "limit_conn_zone '' zone=a:1m;", "unknown key \"\" in \"limit_conn_zone\" directive" },
+	{ "limit_conn_zone $auth_http_ zone=a:1m;", "unknown key \"$auth_http_\" in \"limit_conn_zone\" directive" },
+	{ "limit_conn_zone $auth_http_X-Plan zone=a:1m;",
+	    "unknown key \"$auth_http_X-Plan\" in \"limit_conn_zone\" directive" },
+	{ "limit_conn_zone $remote_addr$remote_user zone=a:1m;",
+	    "unknown key \"$remote_addr$remote_user\" in \"limit_conn_zone\" directive" },
+	{ "server { limit_conn_zone $remote_addr zone=a:1m; }", "\"limit_conn_zone\" directive is not allowed here" },
+	{ "limit_conn z;", "invalid number of arguments in \"limit_conn\" directive" },
+	{ "limit_conn z 0;", "invalid number of connections \"0\" in \"limit_conn\" directive" },
+	{ "limit_conn z -1;", "invalid number of connections \"-1\" in \"limit_conn\" directive" },
+	{ "limit_conn z 9999999;", "invalid number of connections \"9999999\" in \"limit_conn\" directive" },
+	{ "limit_conn z 1; limit_conn z 2;", "\"limit_conn\" directive is duplicate" },
+	{ "limit_conn y 1;", "unknown zone \"y\" in \"limit_conn\" directive: no \"limit_conn_zone\" makes it" },
+	{ "auth_http 127.0.0.1; server { listen 127.0.0.1:143; limit_conn y 1; }",
+	    "unknown zone \"y\" in \"limit_conn\" directive: no \"limit_conn_zone\" makes it" },
+	{ "limit_conn_log_level debug;", "invalid value \"debug\"" },
+	{ "limit_exempt all;", "invalid value \"all\" in \"limit_exempt\" directive: then there is no limit at all" },
+	{ "limit_exempt localhost;", "invalid value \"localhost\" in \"limit_exempt\" directive: not an IP address" },
+	{ "limit_exempt 10.0.0.0/33;",
+	    "invalid value \"10.0.0.0/33\" in \"limit_exempt\" directive: prefix length out of range" },
+};
+
+START_TEST(a_wrong_limit_is_refused)
+{
+	char *text = mem_printf("events{} mail{ limit_conn_zone $domain zone=z:32k;\n%s }", limits[_i].text);
+
+	expect_refusal(text, limits[_i].why, 2);
+	mem_free(text);
+}
+END_TEST
+
+START_TEST(a_zone_is_made_once)
+{
+	expect_refusal("events{} mail{ limit_conn_zone $domain zone=z:32k;\nlimit_conn_zone $remote_user zone=z:32k; }",
+	    "duplicate zone \"z\" in \"limit_conn_zone\" directive: it is there since line 1 of n.conf", 2);
+}
+END_TEST
+
 START_TEST(an_account_for_pam_has_to_be_there)
 {
 	if (geteuid() == 0)
@@ -811,6 +863,8 @@ conf_complaints_suite(void)
 	LOOP(a_wrong_listen_is_refused, listens);
 	LOOP(a_wrong_server_directive_is_refused, servers);
 	LOOP(a_wrong_upstream_is_refused, upstreams);
+	LOOP(a_wrong_limit_is_refused, limits);
+	tcase_add_test(tcase, a_zone_is_made_once);
 	tcase_add_test(tcase, an_account_for_pam_has_to_be_there);
 	LOOP(what_is_unwise_is_warned_of, other);
 	LOOP(the_command_line_is_a_place_too, options);

@@ -82,6 +82,12 @@ static const char *const texts[] = {
 	"proxy_auth xoauth2; proxy_master_user 'm u' users; imap_auth plain xoauth2 oauthbearer;\n"
 	"server { listen 127.0.0.1:143; } server { listen 127.0.0.1:144; protocol imap; auth_cache off;\n"
 	"auth_http https://localhost; proxy_master_user m users always; proxy_auth none; imap_auth external; } }",
+	"events{} mail { auth_http 127.0.0.1; limit_conn_zone $remote_addr zone=a:1m; limit_conn b 7;\n"
+	"limit_conn_zone $remote_user zone=b:32k; limit_conn_zone $domain 'zone=c d:32k'; limit_conn a 1;\n"
+	"limit_conn_zone $auth_http_x_plan zone=d:32k; limit_conn_log_level info; limit_conn_dry_run on;\n"
+	"limit_exempt 10.0.0.0/8; limit_exempt unix:; limit_exempt ::1;\n"
+	"server { listen 127.0.0.1:143; } server { listen 127.0.0.1:144; protocol imap; limit_conn 'c d' 1000000;\n"
+	"limit_conn d 3; limit_conn_log_level warn; limit_conn_dry_run off; limit_exempt 2001:db8::/32; } }",
 };
 
 /* What is printed is what would be printed of it again. */
@@ -112,7 +118,7 @@ START_TEST(a_dump_shows_every_directive_that_has_a_value)
 		"auth_file", "upstream", "auth_mysql", "auth_mysql_user", "auth_mysql_password_file",
 		"auth_mysql_database", "auth_mysql_query", "auth_mysql_ssl_trusted_certificate",
 		"auth_mysql_ssl_certificate", "auth_mysql_ssl_certificate_key", "auth_pam", "auth_pam_directory",
-		"auth_jwt", "auth_introspection", "auth_introspection_client_id", "auth_introspection_secret_file",
+		"limit_conn_zone", "limit_conn", "limit_exempt", "auth_jwt", "auth_introspection", "auth_introspection_client_id", "auth_introspection_secret_file",
 		"auth_token_issuer", "auth_token_audience", "auth_token_scope", "auth_token_claim", "auth_passthrough",
 		"proxy_master_user", "proxy", "allow", "deny", "set_real_ip_from", "proxy_pass", "smtp_capabilities",
 		"ssl_dhparam", "ssl_session_ticket_key", "ssl_client_certificate", "ssl_stapling_file",

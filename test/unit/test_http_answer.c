@@ -221,6 +221,54 @@ hear(struct http_answer *answer, const char *headers)
 	mem_free(text);
 }
 
+/* What of these headers is kept for who wants X-Plan and the one that names the server. */
+static const struct {
+	const char *headers, *plan, *server;
+} kept[] = {
+	{ "", NULL, NULL },
+	{ "X-Plan: gold\n", "gold", NULL },
+	{ "x-PLAN: gold=1\nX-Other: no\nAuth-Server: a\n", "gold=1", "a" },
+	{ "X-Plan: \nX-Plan: tin\n", "", NULL },
+	{ "X-Pla: a\nX-Plans: b\nX_Plan: c\nX-Plan: d\n", "c", NULL },
+	{ "X-Plan: a\nX-Plan: b\nAuth-Server: c\n", "a", "c" },
+};
+
+static void
+expect_kept(const struct http_answer *answer, const char *name, const char *value)
+{
+	const struct auth_answer got = { .headers = answer->kept };
+	char *text = auth_answer_header(&got, name);
+
+	if (value == NULL)
+		ck_assert_ptr_null(text);
+	else
+		ck_assert_str_eq(text, value);
+	mem_free(text);
+}
+
+START_TEST(headers_that_somebody_wants_are_kept)
+{
+	const char *wanted[] = { "x_plan", "auth_server", NULL };
+	char *text = mem_strdup(kept[_i].headers), *rest = text, *line;
+	struct http_answer answer = { .kept = NULL }, nothing = { .kept = NULL };
+
+	while ((line = strsep(&rest, "\n")) != NULL && *line != '\0') {
+		char *value = strstr(line, ": ");
+
+		*value = '\0';
+		http_answer_keep(&answer, wanted, line, value + 2);
+		http_answer_keep(&nothing, NULL, line, value + 2);
+	}
+	expect_kept(&answer, "x_plan", kept[_i].plan);
+	expect_kept(&answer, "auth_server", kept[_i].server);
+	expect_kept(&answer, "x_pla", NULL);
+	ck_assert_ptr_null(nothing.kept);
+	http_answer_reset(&answer);
+	ck_assert_ptr_null(answer.kept);
+	mem_free(text);
+}
+END_TEST
+
 static void
 add(char *out, const char *before, const char *text)
 {
@@ -343,6 +391,7 @@ http_answer_suite(void)
 	tcase_add_test(tcase, an_error_text_is_cut_between_characters);
 	tcase_add_test(tcase, an_error_challenge_is_of_a_bounded_length);
 	tcase_add_test(tcase, a_password_that_the_server_repeats_is_not_for_the_log);
+	tcase_add_loop_test(tcase, headers_that_somebody_wants_are_kept, 0, UNIT_COUNT(kept));
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -140,6 +140,7 @@ static const struct {
 	    "NO [LIMIT] Slow down\r\nb OK completed\r\n" },
 	{ { .kind = REFUSAL_UNAVAILABLE },
 	    "NO [UNAVAILABLE] Temporary failure, try again later.\r\nb OK completed\r\n" },
+	{ { .kind = REFUSAL_CROWDED }, "NO [UNAVAILABLE] Too many connections\r\nb OK completed\r\n" },
 	{ { .kind = REFUSAL_ELSEWHERE }, "NO [UNAVAILABLE] Temporary failure, try again later.\r\nb OK completed\r\n" },
 };
 
@@ -274,7 +275,8 @@ END_TEST
 
 START_TEST(every_goodbye_is_one_bye_line)
 {
-	static const enum goodbye reasons[] = { GOODBYE_TIMEOUT, GOODBYE_SHUTDOWN, GOODBYE_FAILED };
+	static const enum goodbye reasons[] = { GOODBYE_TIMEOUT, GOODBYE_SHUTDOWN, GOODBYE_FAILED, GOODBYE_DENIED,
+	    GOODBYE_CROWDED };
 	struct buf out;
 
 	for (int i = 0; i < UNIT_COUNT(reasons); i++) {

@@ -1,6 +1,7 @@
 #include "worker/auth/auth.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 #include "common/mem.h"
 #include "worker/auth/auth_cache.h"
@@ -72,10 +73,22 @@ auth_answer_reset(struct auth_answer *answer)
 	mem_free_secret(&answer->pass);
 	mem_free_secret(&answer->host);
 	mem_free_secret(&answer->ssl_name);
+	mem_free_secret(&answer->headers);
 	mem_free_secret(&answer->text);
 	mem_free_secret(&answer->code);
 	mem_free_secret(&answer->challenge);
 	mem_free_secret(&answer->reason);
+}
+
+char *
+auth_answer_header(const struct auth_answer *answer, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *line = answer->headers; line != NULL && *line != '\0'; line += strcspn(line, "\n") + 1)
+		if (strncmp(line, name, len) == 0 && line[len] == '=')
+			return mem_strndup(line + len + 1, strcspn(line + len + 1, "\n"));
+	return NULL;
 }
 
 static void

@@ -55,6 +55,7 @@ struct auth_answer {
 	enum auth_ssl ssl;              /* never weaker than proxy_ssl: the session sees to that */
 	bool undecided;                 /* auth_passthrough: the backend's answer to the login decides */
 	char *ssl_name;                 /* whose certificate the backend has to show; NULL: as configured */
+	char *headers;                  /* those of server->kept_headers that came, "name=value\n" each; NULL: none */
 	/* AUTH_REFUSED */
 	char *text;                     /* for the client, control bytes stripped; NULL: the protocol's usual words */
 	char *code;                     /* SMTP: Auth-Error-Code; NULL */
@@ -82,6 +83,9 @@ struct auth_request *auth_ask(struct auth *auth, const struct auth_question *que
 
 /* The asker has gone: no callback comes any more. NULL is fine; leaves NULL. */
 void auth_cancel(struct auth_request **requestp);
+
+/* The value of a header that was kept, for the caller to free; NULL: it did not come. */
+char *auth_answer_header(const struct auth_answer *answer, const char *name);
 
 /* The source has said that it will be asked again later: who leaves meanwhile leaves for good. */
 bool auth_is_waiting(const struct auth_request *request);

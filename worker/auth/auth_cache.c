@@ -96,6 +96,7 @@ add_http(struct auth_seal *seal, const struct auth_question *question)
 		tls->serial, tls->fingerprint, tls->fingerprint_sha256,
 	};
 	struct conf_header **headers = question->server->auth_http_headers;
+	const char **kept = question->server->kept_headers;
 
 	add_number(seal, question->attempt);
 	add_number(seal, question->server->auth_http_pass_client_cert);
@@ -105,6 +106,9 @@ add_http(struct auth_seal *seal, const struct auth_question *question)
 		auth_seal_text(seal, (*headers)->name);
 		auth_seal_text(seal, (*headers)->value);
 	}
+	/* An answer that did not keep them is none for who wants them. */
+	for (; kept != NULL && *kept != NULL; kept++)
+		auth_seal_text(seal, *kept);
 }
 
 /* All that decides but the password. A token says by itself who it is, so that it is part of the name. */

@@ -190,7 +190,10 @@ http_forget(struct web_request *web)
 static void
 http_header(void *ctx, const char *name, const char *value)
 {
-	http_answer_header(&((struct http_request *)ctx)->answer, name, value);
+	struct http_request *request = ctx;
+
+	http_answer_header(&request->answer, name, value);
+	http_answer_keep(&request->answer, request->web.base.question->server->kept_headers, name, value);
 }
 
 static void

@@ -6,15 +6,15 @@
 #include "common/mem.h"
 #include "worker/auth/auth_source.h"
 
-#define TEXTS 8
+#define TEXTS 9
 
 /* Behind it the texts that are there, each ended by a NUL. */
 struct head {
 	uint64_t wait_ms;
-	uint32_t port;
+	uint16_t port;
+	uint16_t texts;                 /* bit i: text i is there */
 	uint8_t outcome, ssl;
-	uint8_t flags;
-	uint8_t texts;                  /* bit i: text i is there */
+	uint8_t flags, zero;
 };
 
 enum { FLAG_UNIX = 1, FLAG_CLOSE = 2 };
@@ -25,6 +25,7 @@ list_texts(struct auth_answer *answer, char **texts[TEXTS])
 	char **all[TEXTS] = {
 		&answer->user, &answer->pass, &answer->host, &answer->ssl_name,
 		&answer->text, &answer->code, &answer->challenge, &answer->reason,
+		&answer->headers,
 	};
 
 	memcpy(texts, all, sizeof(all));
@@ -35,7 +36,7 @@ auth_pack(void *out, size_t size, const struct auth_answer *answer)
 {
 	struct auth_answer shown = *answer;
 	struct head head = {
-		.wait_ms = answer->wait_ms, .port = answer->port, .outcome = (uint8_t)answer->outcome,
+		.wait_ms = answer->wait_ms, .port = (uint16_t)answer->port, .outcome = (uint8_t)answer->outcome,
 		.ssl = (uint8_t)answer->ssl,
 		.flags = (uint8_t)((answer->is_unix ? FLAG_UNIX : 0) | (answer->close ? FLAG_CLOSE : 0)),
 	};
@@ -52,7 +53,7 @@ auth_pack(void *out, size_t size, const struct auth_answer *answer)
 			return false;
 		if (len > 0) {
 			memcpy(at, *texts[i], len);
-			head.texts |= (uint8_t)(1u << i);
+			head.texts |= (uint16_t)(1u << i);
 		}
 		at += len;
 		left -= len;
@@ -89,7 +90,7 @@ auth_unpack(struct auth_answer *answer, const void *bytes, size_t size)
 
 	*answer = (struct auth_answer){ .outcome = AUTH_UNAVAILABLE };
 	memcpy(&head, bytes, sizeof(head));
-	if (head.outcome > AUTH_UNKNOWN || head.ssl > AUTH_SSL_STARTTLS || head.port > UINT16_MAX)
+	if (head.outcome > AUTH_UNKNOWN || head.ssl > AUTH_SSL_STARTTLS)
 		return false;
 	if (!unpack_texts(answer, head.texts, (const char *)bytes + sizeof(head), size - sizeof(head))) {
 		auth_answer_reset(answer);

@@ -43,11 +43,31 @@ http_answer_header(struct http_answer *answer, const char *name, const char *val
 	}
 }
 
+/* The first of several counts. */
+void
+http_answer_keep(struct http_answer *answer, const char **wanted, const char *name, const char *value)
+{
+	for (; wanted != NULL && *wanted != NULL; wanted++) {
+		const struct auth_answer so_far = { .headers = answer->kept };
+		char *before, *more;
+
+		if (!conf_is_header(*wanted, name))
+			continue;
+		if ((before = auth_answer_header(&so_far, *wanted)) == NULL) {
+			more = mem_printf("%s%s=%s\n", answer->kept != NULL ? answer->kept : "", *wanted, value);
+			mem_free_secret(&answer->kept);
+			answer->kept = more;
+		}
+		mem_free_secret(&before);
+	}
+}
+
 void
 http_answer_reset(struct http_answer *answer)
 {
 	for (int i = 0; i < ANSWER_FIELDS; i++)
 		mem_free_secret(&answer->fields[i]);
+	mem_free_secret(&answer->kept);
 	answer->doubled = NULL;
 }
 
@@ -212,6 +232,7 @@ judge_ok(const struct http_answer *answer, const struct auth_question *question,
 	out->outcome = AUTH_ACCEPTED;
 	out->user = mem_strdup(user);
 	out->pass = mem_strdup(pass);
+	out->headers = mem_strdup(answer->kept);
 	if (judge_ssl(answer, out, why) == ANSWER_BAD)
 		return ANSWER_BAD;
 	return judge_backend(answer, question->server, out, why);

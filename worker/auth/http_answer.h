@@ -22,6 +22,7 @@ enum http_answer_field {
 /* Zeroed memory is an answer of which nothing has come. */
 struct http_answer {
 	char *fields[ANSWER_FIELDS];    /* owned, some are secret */
+	char *kept;                     /* owned: auth_answer.headers */
 	const char *doubled;            /* static: name of a header that came twice */
 };
 
@@ -33,6 +34,9 @@ enum http_answer_verdict {
 
 /* Notes a header, if it is one of those. */
 void http_answer_header(struct http_answer *answer, const char *name, const char *value);
+
+/* Keeps a header's value for those who asked for it; `wanted` is NULL-ended, as server->kept_headers, or NULL. */
+void http_answer_keep(struct http_answer *answer, const char **wanted, const char *name, const char *value);
 
 /*
  * Judges the whole; *out gets fresh strings. `why` is what to log, without a secret, to

@@ -474,7 +474,9 @@ refuse_with(const struct imap *i, const struct refusal *why, struct buf *out)
 static void
 refuse(const struct imap *i, const struct refusal *why, struct buf *out)
 {
-	if (why->kind == REFUSAL_UNAVAILABLE || why->kind == REFUSAL_ELSEWHERE)
+	if (why->kind == REFUSAL_CROWDED)
+		answer(i, out, "NO [UNAVAILABLE] Too many connections");
+	else if (why->kind == REFUSAL_UNAVAILABLE || why->kind == REFUSAL_ELSEWHERE)
 		answer(i, out, "NO [UNAVAILABLE] Temporary failure, try again later.");
 	else if (why->kind != REFUSAL_WRONG && why->text != NULL && why->text[0] != '\0')
 		refuse_with(i, why, out);
@@ -527,6 +529,7 @@ goodbye(enum goodbye why, const char *server_name, struct buf *out)
 		[GOODBYE_CERTIFICATE] = "* BYE SSL certificate error\r\n",
 		[GOODBYE_NO_CERTIFICATE] = "* BYE No required SSL certificate\r\n",
 		[GOODBYE_DENIED] = "* BYE Access denied\r\n",
+		[GOODBYE_CROWDED] = "* BYE [UNAVAILABLE] Too many connections\r\n",
 	};
 
 	(void)server_name;

@@ -355,6 +355,7 @@ refuse(const struct refusal *why, struct buf *out)
 		[REFUSAL_WRONG]       = { "-ERR [AUTH] ", "Authentication failed" },
 		[REFUSAL_BACKEND]     = { "", "-ERR [AUTH] Authentication failed" },
 		[REFUSAL_UNAVAILABLE] = { "-ERR [SYS/TEMP] ", "Temporary failure, try again later" },
+		[REFUSAL_CROWDED]     = { "-ERR [SYS/TEMP] ", "Too many connections" },
 		[REFUSAL_ELSEWHERE]   = { "-ERR [SYS/TEMP] ", "Temporary failure, try again later" },
 	};
 	bool told = why->text != NULL && *why->text != '\0';
@@ -399,6 +400,7 @@ pop3_goodbye(enum goodbye why, const char *server_name, struct buf *out)
 		[GOODBYE_CERTIFICATE] = "-ERR SSL certificate error",
 		[GOODBYE_NO_CERTIFICATE] = "-ERR No required SSL certificate",
 		[GOODBYE_DENIED]   = "-ERR Access denied",
+		[GOODBYE_CROWDED]  = "-ERR [SYS/TEMP] Too many connections",
 	};
 
 	(void)server_name;

@@ -69,6 +69,7 @@ enum refusal_kind {
 	REFUSAL_WRONG,          /* the source refused and left the words to us */
 	REFUSAL_BACKEND,        /* the backend refused; `text` is its answer where proxy_pass_error_message is on */
 	REFUSAL_UNAVAILABLE,    /* nobody can say now: source, backend or we ourselves */
+	REFUSAL_CROWDED,        /* too many connections of this client are there (limit_conn) */
 	REFUSAL_ELSEWHERE,      /* SMTP: the recipient belongs on another backend: 451 4.3.0 */
 };
 
@@ -88,6 +89,7 @@ enum goodbye {
 	GOODBYE_CERTIFICATE,    /* the client's certificate does not hold (NGINX: "SSL certificate error") */
 	GOODBYE_NO_CERTIFICATE, /* it gave none and has to */
 	GOODBYE_DENIED,         /* it may not come from there: instead of a greeting */
+	GOODBYE_CROWDED,        /* too many have come from there: instead of a greeting */
 };
 
 enum proto_verdict {

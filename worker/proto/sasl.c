@@ -295,7 +295,17 @@ will_do(const char *challenge)
 static bool
 is_temporary(const struct refusal *why)
 {
-	return why->kind == REFUSAL_UNAVAILABLE || why->kind == REFUSAL_ELSEWHERE || why->temporary;
+	switch (why->kind) {
+	case REFUSAL_UNAVAILABLE:
+	case REFUSAL_CROWDED:
+	case REFUSAL_ELSEWHERE:
+		return true;
+	case REFUSAL_SOURCE:
+	case REFUSAL_WRONG:
+	case REFUSAL_BACKEND:
+		break;
+	}
+	return why->temporary;
 }
 
 const char *

@@ -365,6 +365,7 @@ smtp_goodbye(enum goodbye why, const char *server_name, struct buf *out)
 		[GOODBYE_FAILED]   = { "421 4.3.0", "Internal server error", false },
 		[GOODBYE_CERTIFICATE]    = { "421 4.7.1", "SSL certificate error", true },
 		[GOODBYE_NO_CERTIFICATE] = { "421 4.7.1", "No required SSL certificate", true },
+		[GOODBYE_CROWDED] = { "421 4.7.0", "Too many connections", true },
 		[GOODBYE_DENIED] = { "554 5.7.1", "Access denied", true },
 	};
 
