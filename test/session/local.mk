@@ -3,5 +3,5 @@ TEST_EXTENSIONS = .py
 PY_LOG_COMPILER = $(PYTHON)
 TESTS += test/session/run.py
 
-# The folder as it is: a list of its files would lack the newest.
-EXTRA_DIST += test/session
+# dist-hook copies them: a list would lack the newest, and the folder as a whole would be that
+# of the build, with its logs.
