@@ -38,7 +38,6 @@ def test_files_that_cannot_be_used(env):
     desk.says("auth_file open;", rf'\[warn\] "{here}/open" holds secrets and everybody may read it{place}', 0)
     desk.says("auth_file twice;", rf"\[emerg\] .*user is there twice in {here}/twice:3$")
     desk.says("auth_file twice;", rf'\[emerg\] "auth_file" "{here}/twice" cannot be used{place}')
-    desk.says("auth_file twice;", r"\[emerg\] helper process \d+ cannot start$")
     desk.says("auth_file scheme;", rf"\[emerg\] .*unknown password scheme in {here}/scheme:1$")
     desk.says("auth_file hash;", rf"\[emerg\] .* in {here}/hash:1$")
     desk.says("auth_file users; auth_cache zone=a:1k;", r'"zone=a:1k": the zone is too small, at least 32k in ')

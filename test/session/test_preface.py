@@ -2,7 +2,7 @@
 import struct
 
 from certs import Authority
-from harness import Wire
+from harness import Wire, eventually
 from peers import Listener, imap_backend
 from real import Dovecot
 from stage import Stage
@@ -122,7 +122,7 @@ service imap-login {{
         while not line.startswith(b"a "):
             line = client.line()
         assert line.startswith(b"a OK"), line
-        assert f"rip=192.0.2.{i + 1}" in dovecot.log(), dovecot.log()
+        eventually(lambda: f"rip=192.0.2.{i + 1}" in dovecot.log(), "the client's address in Dovecot's log")
         client.close()
     assert "192.0.2.1" in postern.log()
 
