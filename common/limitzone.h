@@ -33,7 +33,7 @@ struct limitzone_count {
 struct limitzone_failures {
 	uint32_t holds;                 /* always 0: any may be evicted */
 	uint32_t known;                 /* of a pair: it has logged in */
-	uint64_t debt, at_ms;           /* struct bucket */
+	uint64_t debt, at_ms;           /* the worker's struct bucket */
 };
 
 /* The spec of a zone. Strings are borrowed from `limit`. */

@@ -132,6 +132,8 @@ const struct directive directives[] = {
 	{ "limit_conn_log_level", IN_BOTH, 1, 1, &type_choice, OF_SERVER(conn_limit_level), .fallback = "error",
 	    .words = words_limit_level },
 	{ "limit_conn_dry_run", IN_BOTH, 1, 1, &type_flag, OF_SERVER(conn_limit_dry_run), .fallback = "off" },
+	{ "limit_auth_zone", IN_MAIL, 3, 4, &type_limit_zone, NO_FIELD },
+	{ "limit_auth", IN_BOTH, 1, 1, &type_zone_limit, OF_SERVER(auth_limits) },
 	{ "limit_exempt", IN_BOTH, 1, 1, &type_exempt, OF_SERVER(limit_exempt) },
 
 	/* TLS towards clients */

@@ -15,6 +15,8 @@
 #define ZONE_MAX ((uint64_t)1 << 30)
 #define COUNT_MAX 1000000
 #define HEADER "$auth_http_"
+#define FAILURES_MAX 100000     /* of rate and burst */
+#define BURST 5u
 
 static enum conf_limit_kind
 kind_of(const struct directive *d)
@@ -87,6 +89,41 @@ set_zone(struct conf_build *b, void *target, const char *value)
 	return NULL;
 }
 
+static const struct {
+	const char *text;
+	unsigned seconds;
+} units[] = { { "/s", 1 }, { "/m", 60 }, { "/h", 3600 } };
+
+#define UNITS (sizeof(units) / sizeof(units[0]))
+
+/* "5/m", and as limit_req has it "5r/m". */
+static const char *
+set_rate(struct conf_build *b, void *target, const char *value)
+{
+	struct conf_limit_zone *zone = target;
+	size_t len = strspn(value, "0123456789");
+	const char *unit = value + len + (value[len] == 'r');
+	uint64_t rate;
+
+	(void)b;
+	for (size_t i = 0; i < UNITS; i++)
+		if (strcmp(unit, units[i].text) == 0)
+			zone->rate_unit_s = units[i].seconds;
+	if (zone->rate_unit_s == 0 || num_parse_len(value, len, FAILURES_MAX, &rate) == -1 || rate == 0)
+		return "invalid rate";
+	zone->rate = (unsigned)rate;
+	return NULL;
+}
+
+static const char *
+set_burst(struct conf_build *b, void *target, const char *value)
+{
+	struct conf_limit_zone *zone = target;
+
+	(void)b;
+	return num_parse(value, FAILURES_MAX, &zone->burst) == -1 || zone->burst == 0 ? "invalid number" : NULL;
+}
+
 /* A name is a zone's, of whatever kind: log lines say no more of it. */
 static const char *
 add_zone(struct conf_build *b, const struct directive *d, struct conf_limit_zone *zone)
@@ -110,17 +147,23 @@ add_zone(struct conf_build *b, const struct directive *d, struct conf_limit_zone
 static const char *
 set_limit_zone(struct conf_build *b, const struct directive *d, void *field, size_t argc, const char *const *argv)
 {
-	static const struct conf_parameter parameters[] = { { "zone=", set_zone }, { .name = NULL } };
+	static const struct conf_parameter parameters[] = {
+		{ "zone=", set_zone }, { "rate=", set_rate }, { "burst=", set_burst }, { .name = NULL }
+	}, of_conn[] = { { "zone=", set_zone }, { .name = NULL } };
 	struct conf_limit_zone *zone = arena_alloc(b->arena, sizeof(*zone));
 	const char *why;
 
 	(void)field;
-	*zone = (struct conf_limit_zone){ .kind = kind_of(d), .place = b->place };
+	*zone = (struct conf_limit_zone){ .kind = kind_of(d), .burst = BURST, .place = b->place };
 	if ((why = read_key(b, d, zone, argv[0])) != NULL)
 		return why;
-	if (conf_parameters_read(b, parameters, zone, argc - 1, argv + 1) == -1)
+	if (conf_parameters_read(b, zone->kind == LIMIT_CONN ? of_conn : parameters, zone, argc - 1, argv + 1) == -1)
 		return CONF_SAID;
-	return zone->name == NULL ? "has no \"zone=\"" : add_zone(b, d, zone);
+	if (zone->name == NULL)
+		return "has no \"zone=\"";
+	if (zone->kind == LIMIT_AUTH && zone->rate == 0)
+		return "has no \"rate=\"";
+	return add_zone(b, d, zone);
 }
 
 static const char *
@@ -130,6 +173,15 @@ key_text(struct arena *arena, const struct conf_limit_zone *zone)
 		if (keys[i].key == zone->key)
 			return keys[i].text;
 	return arena_printf(arena, HEADER "%s", zone->header);
+}
+
+static const char *
+rate_text(struct arena *arena, const struct conf_limit_zone *zone)
+{
+	for (size_t i = 0; i < UNITS; i++)
+		if (units[i].seconds == zone->rate_unit_s)
+			return arena_printf(arena, "rate=%u%s", zone->rate, units[i].text);
+	return NULL;
 }
 
 /* The zones are the configuration's. */
@@ -144,7 +196,8 @@ print_limit_zone(const struct conf_printer *p, const struct directive *d, const 
 
 		if (zone->kind == kind_of(d))
 			conf_print(p, d->name, key_text(arena, zone),
-			    arena_printf(arena, "zone=%s:%zu", zone->name, zone->bytes), NULL);
+			    arena_printf(arena, "zone=%s:%zu", zone->name, zone->bytes), rate_text(arena, zone),
+			    arena_printf(arena, "burst=%u", zone->burst), NULL);
 	}
 	arena_free(&arena);
 }

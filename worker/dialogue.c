@@ -7,6 +7,7 @@
 #include "common/must.h"
 #include "worker/entry.h"
 #include "worker/farewell.h"
+#include "worker/guard.h"
 #include "worker/handover.h"
 #include "worker/handshake.h"
 #include "worker/inquiry.h"
@@ -209,6 +210,7 @@ on_refused(struct session *s, const struct refusal *why)
 	enum proto_verdict verdict = e->client->proto->refused(e->client, why, &e->out);
 
 	credentials_reset(&e->client->credentials);
+	guard_unsaid(s);
 	limit_logout(s);
 	SHIFT_COUNT(s->shift, failures, 1);
 	say_note(s);

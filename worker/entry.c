@@ -85,6 +85,7 @@ entry_free(struct entry **entryp)
 	buf_reset(&e->out);
 	buf_reset(&e->backend_in);
 	buf_reset(&e->backend_out);
+	mem_free(e->guard);
 	mem_free(e->target);
 	mem_free(e->ssl_name);
 	mem_free(e->host);

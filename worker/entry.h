@@ -18,6 +18,7 @@
 #include "worker/upstream/upstream.h"
 
 struct conn;
+struct guard;
 struct session;
 struct smtp_gate;
 
@@ -48,6 +49,8 @@ struct entry {
 	char *target;                   /* owned: the backend as the source named it; NULL: proxy_pass */
 	struct smtp_gate *gate;         /* owned, in the gate phase */
 	bool undecided;                 /* the source leaves it to the backend (auth_passthrough) */
+	struct guard *guard;            /* owned: what the attempt was charged for, by module guard; NULL: nothing */
+	uint64_t held_until_ms;         /* while it may not be tried: the end of its patience, on the loop's clock */
 	bool waiting;                   /* a silence stands between the refusal and its being said */
 	struct refusal refusal;         /* its strings are the next three */
 	char *refusal_text, *refusal_code, *refusal_challenge;  /* owned */

@@ -8,6 +8,7 @@
 #include "worker/aim.h"
 #include "worker/entry.h"
 #include "worker/gate.h"
+#include "worker/guard.h"
 #include "worker/inquiry.h"
 #include "worker/limit.h"
 #include "worker/means.h"
@@ -186,6 +187,7 @@ let_in(struct session *s)
 	struct entry *e = s->entry;
 	bool gated = e->client->credentials.method == METHOD_NONE;
 
+	guard_succeeded(s);
 	e->client->proto->accepted(e->client, &e->login->reply, &e->out);
 	SHIFT_COUNT(s->shift, logins, 1);
 	SHIFT_COUNT(s->shift, logged_in, 1);

@@ -5,8 +5,11 @@
 
 #include "common/mem.h"
 #include "worker/entry.h"
+#include "worker/guard.h"
 #include "worker/session.h"
 
+#define HELD_BACK_MS 1000       /* at least, of who has failed too often */
+#define LOOK_MS 100             /* between two looks whether it may be tried now, or longer */
 #define DELAY_MAX_MS 30000      /* of auth_failure_delay, as long as it is not longer itself */
 
 static void
@@ -153,12 +156,73 @@ on_answer(void *ctx, const struct auth_answer *answer)
 	s->entry->undecided = answer->undecided;
 	if (answer->outcome != AUTH_UNAVAILABLE)
 		session_decided(s, answer->source, answer->cached);
-	if (answer->outcome == AUTH_ACCEPTED)
+	switch (answer->outcome) {
+	case AUTH_ACCEPTED:
+		/* Of those that the backend decides about it will be known later. */
+		if (!answer->undecided)
+			guard_succeeded(s);
 		s->entry->petitioner->accepted(s, answer);
-	else if (answer->outcome == AUTH_REFUSED)
+		break;
+	case AUTH_REFUSED:
+		guard_failed(s);
 		on_refused(s, answer);
-	else
+		break;
+	case AUTH_UNAVAILABLE:
+	case AUTH_UNKNOWN:
+		guard_unsaid(s);
 		on_unavailable(s, answer);
+		break;
+	}
+}
+
+static void
+ask(struct session *s)
+{
+	s->entry->asking = auth_ask(s->shift->auth, &s->entry->question, on_answer, s);
+}
+
+static void on_held_back(struct loop_timer *timer);
+
+/* A tenth of what is left, so that many who wait for long do not look all the time. */
+static void
+wait_on(struct session *s)
+{
+	uint64_t left_ms = s->entry->held_until_ms - loop_now_ms(s->shift->loop);
+
+	s->timer.on_time = on_held_back;
+	loop_timer_set(s->shift->loop, &s->timer, left_ms / 10 > LOOK_MS ? left_ms / 10 : LOOK_MS);
+}
+
+/* What was charged for others' attempts, perhaps of the same client, may have been taken back meanwhile. */
+static void
+on_held_back(struct loop_timer *timer)
+{
+	struct session *s = LIST_ENTRY(timer, struct session, timer);
+
+	if (guard_admits(s, s->entry->question.credentials)) {
+		s->entry->waiting = false;
+		ask(s);
+	} else if (loop_now_ms(s->shift->loop) >= s->entry->held_until_ms) {
+		guard_log(s);
+		refuse(s);
+	} else {
+		wait_on(s);
+	}
+}
+
+/* Too many have failed: no source is asked, and the no takes its time. */
+static void
+hold_back(struct session *s)
+{
+	static const struct refusal limited = { .kind = REFUSAL_LIMITED };
+	uint64_t wait_ms = delay_ms(s);
+
+	keep_refusal(s->entry, &limited);
+	s->entry->waiting = true;
+	s->entry->held_until_ms = loop_now_ms(s->shift->loop) + (wait_ms > HELD_BACK_MS ? wait_ms : HELD_BACK_MS);
+	wait_on(s);
+	if (s->client.hangup)
+		inquiry_client_left(s);
 }
 
 static bool
@@ -182,6 +246,7 @@ void
 inquiry_overruled(struct session *s, const struct refusal *why)
 {
 	keep_refusal(s->entry, why);
+	guard_failed(s);
 	session_enter(s, &phase_overruled);
 	refuse_in(s, delay_ms(s));
 }
@@ -202,5 +267,8 @@ inquiry_begin(struct session *s, const struct credentials *credentials)
 		.left = &s->client.hangup,
 	};
 	session_decided(s, NULL, false);
-	e->asking = auth_ask(s->shift->auth, &e->question, on_answer, s);
+	if (guard_admits(s, credentials))
+		ask(s);
+	else
+		hold_back(s);
 }

@@ -11,6 +11,7 @@ libworker_a_SOURCES = \
 	worker/accept.h worker/accept.c \
 	worker/arrival.h worker/arrival.c \
 	worker/limit.h worker/limit.c \
+	worker/bucket.h worker/bucket.c worker/guard.h worker/guard.c \
 	worker/seat.h worker/seat.c \
 	worker/shift.h \
 	worker/session.h worker/session.c \

@@ -120,6 +120,7 @@
 
 #define UNIT_WORKER(SUITE) \
 	SUITE(seat) \
+	SUITE(bucket) \
 	SUITE(epitaph) \
 	SUITE(means) \
 	SUITE(sni) \

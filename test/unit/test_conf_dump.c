@@ -85,6 +85,9 @@ static const char *const texts[] = {
 	"events{} mail { auth_http 127.0.0.1; limit_conn_zone $remote_addr zone=a:1m; limit_conn b 7;\n"
 	"limit_conn_zone $remote_user zone=b:32k; limit_conn_zone $domain 'zone=c d:32k'; limit_conn a 1;\n"
 	"limit_conn_zone $auth_http_x_plan zone=d:32k; limit_conn_log_level info; limit_conn_dry_run on;\n"
+	"limit_auth_zone $remote_addr zone=e:1m rate=5/m burst=1; limit_auth e; limit_auth f;\n"
+	"limit_auth_zone $remote_addr$remote_user zone=f:1m burst=7 rate=100r/h;\n"
+	"limit_auth_zone $remote_user rate=1/s zone=g:1m;\n"
 	"limit_exempt 10.0.0.0/8; limit_exempt unix:; limit_exempt ::1;\n"
 	"server { listen 127.0.0.1:143; } server { listen 127.0.0.1:144; protocol imap; limit_conn 'c d' 1000000;\n"
 	"limit_conn d 3; limit_conn_log_level warn; limit_conn_dry_run off; limit_exempt 2001:db8::/32; } }",
@@ -118,7 +121,8 @@ START_TEST(a_dump_shows_every_directive_that_has_a_value)
 		"auth_file", "upstream", "auth_mysql", "auth_mysql_user", "auth_mysql_password_file",
 		"auth_mysql_database", "auth_mysql_query", "auth_mysql_ssl_trusted_certificate",
 		"auth_mysql_ssl_certificate", "auth_mysql_ssl_certificate_key", "auth_pam", "auth_pam_directory",
-		"limit_conn_zone", "limit_conn", "limit_exempt", "auth_jwt", "auth_introspection", "auth_introspection_client_id", "auth_introspection_secret_file",
+		"limit_conn_zone", "limit_conn",
+		"limit_auth_zone", "limit_auth", "limit_exempt", "auth_jwt", "auth_introspection", "auth_introspection_client_id", "auth_introspection_secret_file",
 		"auth_token_issuer", "auth_token_audience", "auth_token_scope", "auth_token_claim", "auth_passthrough",
 		"proxy_master_user", "proxy", "allow", "deny", "set_real_ip_from", "proxy_pass", "smtp_capabilities",
 		"ssl_dhparam", "ssl_session_ticket_key", "ssl_client_certificate", "ssl_stapling_file",

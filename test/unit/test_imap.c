@@ -140,6 +140,7 @@ static const struct {
 	    "NO [LIMIT] Slow down\r\nb OK completed\r\n" },
 	{ { .kind = REFUSAL_UNAVAILABLE },
 	    "NO [UNAVAILABLE] Temporary failure, try again later.\r\nb OK completed\r\n" },
+	{ { .kind = REFUSAL_LIMITED }, "NO [LIMIT] Too many failed logins\r\nb OK completed\r\n" },
 	{ { .kind = REFUSAL_CROWDED }, "NO [UNAVAILABLE] Too many connections\r\nb OK completed\r\n" },
 	{ { .kind = REFUSAL_ELSEWHERE }, "NO [UNAVAILABLE] Temporary failure, try again later.\r\nb OK completed\r\n" },
 };

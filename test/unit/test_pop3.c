@@ -128,6 +128,7 @@ static const struct {
 	{ { REFUSAL_BACKEND, "", NULL, false, NULL, false }, WRONG },
 	{ { REFUSAL_UNAVAILABLE, NULL, NULL, false, NULL, false },
 	    "-ERR [SYS/TEMP] Temporary failure, try again later\r\n" },
+	{ { REFUSAL_LIMITED, NULL, NULL, false, NULL, false }, "-ERR [SYS/TEMP] Too many failed logins\r\n" },
 	{ { REFUSAL_CROWDED, NULL, NULL, false, NULL, false }, "-ERR [SYS/TEMP] Too many connections\r\n" },
 	{ { REFUSAL_UNAVAILABLE, "Too many", NULL, false, NULL, false }, "-ERR [SYS/TEMP] Too many\r\n" },
 };

@@ -113,6 +113,8 @@ static const struct {
 	{ { REFUSAL_UNAVAILABLE, NULL, NULL, false, NULL, false }, SMTP_INTERNAL, SMTP_INTERNAL },
 	{ { REFUSAL_UNAVAILABLE, "Too many", "454 4.7.0", false, NULL, false },
 	    "454 4.7.0 Too many\r\n", "454 4.7.0 Too many\r\n" },
+	{ { REFUSAL_LIMITED, NULL, NULL, false, NULL, false }, "454 4.7.0 Too many failed logins\r\n",
+	    "454 4.7.0 Too many failed logins\r\n" },
 	{ { REFUSAL_CROWDED, NULL, NULL, false, NULL, false }, "454 4.7.0 Too many connections\r\n",
 	    "454 4.7.0 Too many connections\r\n" },
 	{ { REFUSAL_ELSEWHERE, NULL, NULL, false, NULL, false }, "451 4.3.0 Try again later\r\n",

@@ -474,7 +474,9 @@ refuse_with(const struct imap *i, const struct refusal *why, struct buf *out)
 static void
 refuse(const struct imap *i, const struct refusal *why, struct buf *out)
 {
-	if (why->kind == REFUSAL_CROWDED)
+	if (why->kind == REFUSAL_LIMITED)
+		answer(i, out, "NO [LIMIT] Too many failed logins");
+	else if (why->kind == REFUSAL_CROWDED)
 		answer(i, out, "NO [UNAVAILABLE] Too many connections");
 	else if (why->kind == REFUSAL_UNAVAILABLE || why->kind == REFUSAL_ELSEWHERE)
 		answer(i, out, "NO [UNAVAILABLE] Temporary failure, try again later.");

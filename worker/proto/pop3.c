@@ -355,6 +355,7 @@ refuse(const struct refusal *why, struct buf *out)
 		[REFUSAL_WRONG]       = { "-ERR [AUTH] ", "Authentication failed" },
 		[REFUSAL_BACKEND]     = { "", "-ERR [AUTH] Authentication failed" },
 		[REFUSAL_UNAVAILABLE] = { "-ERR [SYS/TEMP] ", "Temporary failure, try again later" },
+		[REFUSAL_LIMITED]     = { "-ERR [SYS/TEMP] ", "Too many failed logins" },
 		[REFUSAL_CROWDED]     = { "-ERR [SYS/TEMP] ", "Too many connections" },
 		[REFUSAL_ELSEWHERE]   = { "-ERR [SYS/TEMP] ", "Temporary failure, try again later" },
 	};

@@ -69,6 +69,7 @@ enum refusal_kind {
 	REFUSAL_WRONG,          /* the source refused and left the words to us */
 	REFUSAL_BACKEND,        /* the backend refused; `text` is its answer where proxy_pass_error_message is on */
 	REFUSAL_UNAVAILABLE,    /* nobody can say now: source, backend or we ourselves */
+	REFUSAL_LIMITED,        /* too many logins have failed (limit_auth): this one was not tried */
 	REFUSAL_CROWDED,        /* too many connections of this client are there (limit_conn) */
 	REFUSAL_ELSEWHERE,      /* SMTP: the recipient belongs on another backend: 451 4.3.0 */
 };

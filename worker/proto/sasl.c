@@ -297,6 +297,7 @@ is_temporary(const struct refusal *why)
 {
 	switch (why->kind) {
 	case REFUSAL_UNAVAILABLE:
+	case REFUSAL_LIMITED:
 	case REFUSAL_CROWDED:
 	case REFUSAL_ELSEWHERE:
 		return true;

@@ -146,6 +146,8 @@ smtp_say_refusal(struct buf *out, const struct refusal *why, bool recipient)
 		[REFUSAL_BACKEND]     = { { "535 5.7.8", "Authentication failed" }, { "550 5.7.1", "Refused" } },
 		[REFUSAL_UNAVAILABLE] = { { "451 4.3.2", "Internal server error" },
 			{ "451 4.3.2", "Internal server error" } },
+		[REFUSAL_LIMITED]     = { { "454 4.7.0", "Too many failed logins" },
+			{ "454 4.7.0", "Too many failed logins" } },
 		[REFUSAL_CROWDED]     = { { "454 4.7.0", "Too many connections" },
 			{ "454 4.7.0", "Too many connections" } },
 		[REFUSAL_ELSEWHERE]   = { { "451 4.3.0", "Try again later" },
