@@ -358,6 +358,8 @@ def test_a_helper_without_descriptors_ends_and_another_begins(env):
     """As modules that leak them leave it. It would take requests out of the mailbox and answer none."""
     place = Pam(env, helpers=1)
     pid, = place.helper_pids()
+    assert place.lets_in("joe", "secret")
+    eventually(lambda: status_of(pid)["State"].startswith("S"), "a helper that waits for the next request")
     room = min(set(range(100)) - set(open_files(pid)))
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (room, room))
     assert place.login("joe", "secret") == NOT_NOW
