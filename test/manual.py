@@ -13,6 +13,10 @@ import tempfile
 
 BUILD = pathlib.Path.cwd()
 SOURCE = pathlib.Path(os.environ.get("srcdir", pathlib.Path(__file__).parent.parent)).resolve()
+sys.dont_write_bytecode = True     # the source may be read-only
+sys.path.insert(0, str(SOURCE / "test/session"))
+import certs        # noqa: E402
+
 CONTEXTS = ["main", "events", "mail", "server", "upstream"]
 
 # What stands around an example of each kind, so that it is a whole configuration.
@@ -74,6 +78,25 @@ def manual_directives():
                 check(name, "has two entries")
             found[name] = (before + contexts, own)
     return found
+
+
+def entries():
+    """Each entry of a directive: the lines from its heading to the next one."""
+    lines = lines_of("postern.conf.5")
+    heads = [i for i, line in enumerate(lines) if line.startswith((".Ss ", ".Sh "))] + [len(lines)]
+    for begin, end in zip(heads, heads[1:]):
+        if ".It Syntax:" in lines[begin:end]:
+            yield lines[begin:end]
+
+
+def check_examples():
+    """Each directive stands in an example of its own entry; that all of these load is tried elsewhere."""
+    for entry in entries():
+        shown = "\n".join(text for _, kind, text in blocks_of(entry) if kind in FRAMES)
+        for syntax in items(entry, "Syntax"):
+            for name in dict.fromkeys(re.findall(r"^\.Ic (\w+)", "\n".join(syntax), re.M)):
+                is_there = re.search(rf"(?:^|[{{;])\s*{name}\b", shown, re.M)
+                check(f"example of {name}", "" if is_there else f"there is none under {entry[0][4:]!r}")
 
 
 def table():
@@ -158,51 +181,68 @@ def schemes():
     return [line[4:] for line in lines[lines.index(".Ss Passwords"):lines.index(".Ss Keys")] if line.startswith(".It ")]
 
 
-def blocks(manual):
-    """Each literal block: its line, what its mark says it is, its text."""
-    lines = lines_of(manual)
+def blocks_of(lines):
+    """Each literal block: its index, what its mark says it is, its text."""
     for i, line in enumerate(lines):
         if line.startswith(".Bd -literal"):
             mark = re.fullmatch(r'\.\\" example: (\w+)', lines[i - 1])
             text = "\n".join(lines[i + 1:lines.index(".Ed", i)])
-            yield f"{manual}:{i + 1}", mark and mark.group(1), text.replace("\\e", "\\")
+            yield i, mark and mark.group(1), text.replace("\\e", "\\")
 
 
 # An account's key set, of RFC 8037, appendix A.
 JWKS = '{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}'
 
 
-def make_secret(path, text):
-    path.touch(mode=0o600)
-    path.write_text(text + "\n")
+class Place:
+    """A folder with the files that examples name, each in place of its absolute path."""
 
+    def __init__(self, folder):
+        self.folder = folder
+        for sub in ("etc/pam.d", "log", "run"):
+            self.path(sub).mkdir(parents=True)
+        self.path("etc/pam.d/mail").write_text("auth required pam_deny.so\naccount required pam_deny.so\n")
+        self.path("etc/keys.json").write_text(JWKS)
+        for secret in ("users", "mysql.secret", "oauth.secret", "master.secret", "locked.secret"):
+            self.put(secret, b"" if secret == "users" else b"a secret\n")
+        for key in ("tickets.new", "tickets.old"):
+            self.put(key, os.urandom(80))
+        self.make_certificates()
+        self.moves = [("/etc/postern", self.path("etc")), ("/var/log/postern", self.path("log")),
+                      ("/run", self.path("run")), ("/usr/libexec/postern", BUILD)]
 
-def make_certificate(place, name, *kind):
-    """A certificate of its own authority, and its key."""
-    subprocess.run(["openssl", "req", "-x509", "-nodes", "-days", "90", "-subj", f"/CN={name}.example.com",
-                    "-newkey", *kind, "-keyout", place / f"{name}.key", "-out", place / f"{name}.crt"],
-                   check=True, capture_output=True)
+    def path(self, name):
+        return self.folder / name
 
+    def put(self, name, data):
+        path = self.path("etc") / name
+        path.touch(mode=0o600)
+        path.write_bytes(data)
 
-def prepare(place):
-    """Folders for an example's files, and what to call them there."""
-    for folder in ("etc", "log", "run"):
-        (place / folder).mkdir()
-    (place / "etc/pam.d").mkdir()
-    (place / "etc/pam.d/mail").write_text("auth required pam_deny.so\naccount required pam_deny.so\n")
-    (place / "etc/users").touch(mode=0o600)
-    (place / "etc/keys.json").write_text(JWKS)
-    for secret in ("mysql", "oauth", "master"):
-        make_secret(place / f"etc/{secret}.secret", "a secret")
-    for name in ("mail", "org", "ca"):
-        make_certificate(place / "etc", name, "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
-    make_certificate(place / "etc", "mail-rsa", "rsa:2048")
-    return [("/etc/postern", place / "etc"), ("/var/log/postern", place / "log"), ("/run", place / "run")]
+    def make_certificates(self):
+        """Those of one authority, its list of those revoked, and its word on one of them."""
+        authority = certs.Authority(self)
+        for name, more in {"mail": {}, "mail-rsa": {"kind": "rsa"}, "org": {}, "gateway": {},
+                           "locked": {"password": "a secret"}}.items():
+            certificate, key = authority.issue(f"{name}.example.com", file=name, **more)
+            self.put(f"{name}.crt", certificate.read_bytes())
+            self.put(f"{name}.key", key.read_bytes())
+        self.put("ca.crt", authority.certificate.read_bytes())
+        self.put("ca.crl", authority.crl().read_bytes())
+        self.put("mail.ocsp", authority.ocsp(self.path("etc/mail.crt")).read_bytes())
+        certs.make_dhparam(self.path("etc/dh.pem"))
+
+    def conf(self, text):
+        """Writes a configuration; returns its path."""
+        for old, new in self.moves:
+            text = re.sub(rf"(?<![\w.]){old}\b", str(new), text)
+        self.path("etc/postern.conf").write_text(text + "\n")
+        return self.path("etc/postern.conf")
 
 
 def judge_users(place, text):
     """What is wrong with an example of a password file."""
-    users = place / "users"
+    users = place.path("users")
     users.write_text(text)
     return subprocess.run([BUILD / "test/manual_table", users], capture_output=True, text=True).stdout
 
@@ -212,13 +252,10 @@ def judge_scheme(place, scheme):
     return why if "unknown password scheme" in why else ""
 
 
-def load(place, text, moves):
-    """postern -t of an example, with its files in `place`."""
-    for old, new in moves:
-        text = re.sub(rf"(?<![\w.]){old}\b", str(new), text)
-    conf = place / "etc/postern.conf"
-    conf.write_text(text + "\n")
-    run = subprocess.run([BUILD / "postern", "-t", "-q", "-p", place, "-c", conf, "-g", f"auth_helper_path {BUILD};"],
+def load(place, text):
+    """postern -t of an example."""
+    helpers = [] if "auth_helper_path" in text else ["-g", f"auth_helper_path {BUILD};"]
+    run = subprocess.run([BUILD / "postern", "-t", "-q", "-p", place.folder, "-c", place.conf(text), *helpers],
                          capture_output=True, text=True)
     wrong = [line for line in run.stderr.splitlines() if "[emerg]" in line]
     return "\n".join(wrong) or (f"exit status {run.returncode}: {run.stderr}" if run.returncode else "")
@@ -232,13 +269,13 @@ def is_left_out(text):
 
 def load_examples():
     with tempfile.TemporaryDirectory(prefix="postern-manual-") as name:
-        place = pathlib.Path(name)
-        moves = prepare(place)
-        for where, kind, text in blocks("postern.conf.5"):
+        place = Place(pathlib.Path(name))
+        for i, kind, text in blocks_of(lines_of("postern.conf.5")):
+            where = f"postern.conf.5:{i + 1}"
             if kind in FRAMES and is_left_out(text):
                 print(f"left out  {where}: this build has no such helper")
             elif kind in FRAMES:
-                check(where, load(place, FRAMES[kind].format(text), moves))
+                check(where, load(place, FRAMES[kind].format(text)))
             elif kind == "users":
                 check(where, judge_users(place, text))
             elif kind != "none":
@@ -252,6 +289,7 @@ def main():
     compare_directives(rows["directive"])
     compare_options(rows["option"])
     compare_signals(rows["signal"])
+    check_examples()
     load_examples()
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
