@@ -20,6 +20,7 @@
 
 /* A place for one worker. */
 struct post {
+	struct list node;               /* generation->posts */
 	struct place place;
 	struct generation *generation;
 	unsigned index;
@@ -31,12 +32,12 @@ struct generation {
 	struct generation_means *means;         /* borrowed */
 	struct conf *conf;                      /* owned, with its log files and sockets */
 	struct source **sources;                /* owned array; those of conf->sources that have helpers, else NULL */
-	struct post *posts;                     /* owned array */
-	unsigned post_count, ready_count;
-	unsigned filled;                        /* posts that are not empty for good */
+	struct list posts;                      /* owned; those of retired workers go with them */
+	unsigned post_count, ready_count;       /* how many workers there are to be, and have once been ready */
 	unsigned holds;
 	int bell;
 	bool failed, retired;
+	bool resting;                           /* its workers are retired, and perhaps others come back */
 	bool judged, unfit;                     /* its sources were asked what they serve, and it is not enough */
 };
 
@@ -140,7 +141,6 @@ free_generation(struct generation *g)
 	if (g->bell != -1)
 		close(g->bell);
 	mem_free(g->sources);
-	mem_free(g->posts);
 	mem_free(g);
 }
 
@@ -148,7 +148,7 @@ free_generation(struct generation *g)
 static void
 go_if_empty(struct generation *g)
 {
-	if (!g->retired || g->filled > 0)
+	if (!g->retired || !list_is_empty(&g->posts))
 		return;
 	if (g->holds == 0)
 		free_generation(g);
@@ -172,9 +172,11 @@ generation_release(struct generation *g)
 static void
 on_gone(struct place *place)
 {
-	struct generation *g = LIST_ENTRY(place, struct post, place)->generation;
+	struct post *post = LIST_ENTRY(place, struct post, place);
+	struct generation *g = post->generation;
 
-	g->filled--;
+	list_remove(&post->node);
+	mem_free(post);
 	go_if_empty(g);
 }
 
@@ -239,7 +241,7 @@ generation_open(struct generation_means *means, struct conf *conf, const struct 
 	*g = (struct generation){ .means = means, .conf = conf, .bell = -1 };
 	list_add(&means->all, &g->node);
 	g->post_count = conf->master_process ? conf->worker_processes : 1;
-	g->posts = mem_array(g->post_count, sizeof(*g->posts));
+	list_init(&g->posts);
 	g->sources = mem_array(conf->source_count, sizeof(struct source *));
 	for (size_t i = 0; i < conf->source_count; i++)
 		conf->sources[i]->mailbox = -1;
@@ -252,17 +254,26 @@ generation_open(struct generation_means *means, struct conf *conf, const struct 
 }
 
 static int
+open_post(struct generation *g, unsigned index)
+{
+	struct post *post = mem_alloc(sizeof(*post));
+
+	post->generation = g;
+	post->index = index;
+	if (place_open(g->means->spawn, &post->place, &worker_role, g->conf->generation) == -1) {
+		mem_free(post);
+		return -1;
+	}
+	list_add(&g->posts, &post->node);
+	return 0;
+}
+
+static int
 open_posts(struct generation *g)
 {
-	for (unsigned i = 0; i < g->post_count; i++) {
-		struct post *post = &g->posts[i];
-
-		post->generation = g;
-		post->index = i;
-		if (place_open(g->means->spawn, &post->place, &worker_role, g->conf->generation) == -1)
+	for (unsigned i = 0; i < g->post_count; i++)
+		if (open_post(g, i) == -1)
 			return -1;
-		g->filled++;
-	}
 	return 0;
 }
 
@@ -328,12 +339,43 @@ retire(struct generation *g, int signal, int signal_of_unready)
 {
 	generation_hold(g);     /* the last place to go must not take it along before all were told */
 	g->retired = true;
-	for (unsigned i = 0; i < g->post_count; i++) {
-		struct place *place = &g->posts[i].place;
+	LIST_EACH(node, &g->posts) {
+		struct place *place = &LIST_ENTRY(node, struct post, node)->place;
 
 		place_retire(place, place->proven ? signal : signal_of_unready);
 	}
 	generation_release(g);
+}
+
+void
+generation_rest(struct generation *g)
+{
+	g->resting = true;
+	LIST_EACH(node, &g->posts)
+		place_retire(&LIST_ENTRY(node, struct post, node)->place, SIGQUIT);
+}
+
+/* This configuration has been proven: whoever dies before it is ready is replaced as later on. */
+int
+generation_resume(struct generation *g)
+{
+	if (open_posts(g) == -1) {
+		generation_rest(g);
+		return -1;
+	}
+	g->resting = false;
+	LIST_EACH(node, &g->posts) {
+		struct place *place = &LIST_ENTRY(node, struct post, node)->place;
+
+		place->proven |= !place->retired;
+	}
+	return 0;
+}
+
+bool
+generation_rests(const struct generation *g)
+{
+	return g->resting;
 }
 
 void
@@ -353,9 +395,11 @@ static void
 reopen_logs(struct generation *g)
 {
 	logfile_reopen_all(g->conf);
-	for (unsigned i = 0; i < g->post_count; i++) {
-		g->posts[i].next_log = 0;
-		send_logs(&g->posts[i].place);
+	LIST_EACH(node, &g->posts) {
+		struct post *post = LIST_ENTRY(node, struct post, node);
+
+		post->next_log = 0;
+		send_logs(&post->place);
 	}
 }
 

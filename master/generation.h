@@ -85,7 +85,15 @@ void generation_discard(struct generation *generation, const struct generation *
 /* Signals all workers, and fills their places no more; with the last one it goes, perhaps at once. */
 void generation_retire(struct generation *generation, int signal);
 
-/* The same for every generation there is; their listening sockets are closed before. */
+/*
+ * Lets the workers finish with their clients, and has no others in their stead, until new ones
+ * are started. Sockets and helpers stay. Returns 0, or -1 with the reason logged: then it rests on.
+ */
+void generation_rest(struct generation *generation);
+int generation_resume(struct generation *generation);
+bool generation_rests(const struct generation *generation);
+
+/* As generation_retire() for every generation there is; their listening sockets are closed before. */
 void generations_end(struct generation_means *means, int signal);
 
 /* Reopens the log files of every generation, and sends them to its workers. */

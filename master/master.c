@@ -334,6 +334,18 @@ reload(struct master *m)
 		reload_begin(m->reload, m->current);
 }
 
+/* What is on its way is given up, or its workers would come in the stead of those that go. */
+static void
+rest(struct master *m)
+{
+	if (m->phase != SERVING || !generation_conf(m->current)->master_process || generation_rests(m->current))
+		return;
+	if (reload_is_under_way(m->reload))
+		log_say(LOG_NOTICE, "the reload on its way is given up");
+	reload_cancel(m->reload);
+	generation_rest(m->current);
+}
+
 static void
 act(struct master *m, enum signals_action action)
 {
@@ -350,12 +362,22 @@ act(struct master *m, enum signals_action action)
 	case SIGNALS_REOPEN:
 		reopen_logs(m);
 		break;
+	case SIGNALS_REST:
+		rest(m);
+		break;
 	case SIGNALS_REAP:
 		reap(m);
 		break;
 	case SIGNALS_IGNORE:
 		break;
 	}
+}
+
+/* A terminal sends WINCH to all in its foreground when its window changes; only who means it uses kill(2). */
+static bool
+is_meant(const struct signalfd_siginfo *info)
+{
+	return info->ssi_signo != SIGWINCH || info->ssi_code != SI_KERNEL;
 }
 
 static void
@@ -368,6 +390,8 @@ on_signal(struct loop_io *io, uint32_t events)
 	while (read(io->fd, &info, sizeof(info)) == sizeof(info)) {
 		const struct signals_row *row = signals_find((int)info.ssi_signo);
 
+		if (!is_meant(&info))
+			continue;
 		log_say(LOG_NOTICE, "signal %u (SIG%s) received from %u%s", info.ssi_signo,
 		    proc_signal_name((int)info.ssi_signo), info.ssi_pid, row->doing);
 		act(m, row->action);

@@ -171,11 +171,17 @@ reload_free(struct reload **reloadp)
 	*reloadp = NULL;
 }
 
+bool
+reload_is_under_way(const struct reload *reload)
+{
+	return reload->conf != NULL || reload->starting != NULL || reload->again;
+}
+
 void
 reload_begin(struct reload *reload, struct generation *current)
 {
 	reload->current = current;
-	if (reload->conf != NULL || reload->starting != NULL)
+	if (reload_is_under_way(reload))
 		reload->again = true;
 	else
 		begin(reload);

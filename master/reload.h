@@ -35,6 +35,8 @@ void reload_begin(struct reload *reload, struct generation *current);
 /* Something may have changed with the new generation, if there is one: goes on from there, in the next turn. */
 void reload_look(struct reload *reload);
 
+bool reload_is_under_way(const struct reload *reload);
+
 /* Ends what is under way; nothing has changed. */
 void reload_cancel(struct reload *reload);
 

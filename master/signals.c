@@ -15,8 +15,8 @@ static const struct signals_row rows[] = {
 	{ SIGHUP,   "reload", SIGNALS_RELOAD, ", reconfiguring" },
 	{ SIGUSR1,  "reopen", SIGNALS_REOPEN, ", reopening logs" },
 	{ SIGCHLD,  NULL,     SIGNALS_REAP,   "" },
+	{ SIGWINCH, NULL,     SIGNALS_REST,   ", stop accepting connections" },
 	{ SIGUSR2,  NULL,     SIGNALS_IGNORE, ", ignoring" },
-	{ SIGWINCH, NULL,     SIGNALS_IGNORE, ", ignoring" },
 	{ SIGALRM,  NULL,     SIGNALS_IGNORE, ", ignoring" },
 	{ SIGIO,    NULL,     SIGNALS_IGNORE, ", ignoring" },
 };
