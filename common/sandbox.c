@@ -13,9 +13,11 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/must.h"
+#include "common/sock.h"
 
 #if defined(__x86_64__)
 #define ARCHITECTURE AUDIT_ARCH_X86_64
@@ -58,8 +60,10 @@ static const uint32_t refused[] = {
 	__NR_openat2, __NR_open_by_handle_at, __NR_name_to_handle_at,
 	/* become another program */
 	__NR_execve, __NR_execveat,
-	/* change what paths there are; bind(2) makes sockets, and we listen on what the master has bound */
-	__NR_bind, __NR_unlinkat, __NR_renameat2, __NR_linkat, __NR_symlinkat, __NR_mkdirat, __NR_mknodat, __NR_truncate,
+	/* we listen on what the master has bound */
+	__NR_listen,
+	/* change what paths there are */
+	__NR_unlinkat, __NR_renameat2, __NR_linkat, __NR_symlinkat, __NR_mkdirat, __NR_mknodat, __NR_truncate,
 	__NR_fchmodat, __NR_fchmodat2, __NR_fchownat, __NR_utimensat, __NR_file_setattr,
 	__NR_setxattr, __NR_lsetxattr, __NR_setxattrat, __NR_removexattr, __NR_lremovexattr, __NR_removexattrat,
 	/* change what paths mean */
@@ -83,19 +87,38 @@ static const uint32_t refused[] = {
 
 #define REFUSED (sizeof(refused) / sizeof(refused[0]))
 
-/* Open a path; and where each has the flags by which it may be let through. */
+#define WRITING (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND)
+
+/* Refused as well, except at one level, where the low half of an argument (all that an int has) decides. */
 static const struct {
 	uint32_t call;
-	uint32_t flags_at;
-} opening[] = {
-	{ __NR_openat, offsetof(struct seccomp_data, args[2]) },
+	enum sandbox_level level;
+	uint32_t decides_at;
+	uint16_t test;
+	uint32_t value;
+	bool wanted;            /* what the test must find */
+} exceptions[] = {
+	{ __NR_openat, SANDBOX_READING, offsetof(struct seccomp_data, args[2]), BPF_JSET, WRITING, false },
 #ifdef __x86_64__
-	{ __NR_open, offsetof(struct seccomp_data, args[1]) },
+	{ __NR_open, SANDBOX_READING, offsetof(struct seccomp_data, args[1]), BPF_JSET, WRITING, false },
 #endif
+	/*
+	 * The filter does not see the address, but its length: an IP socket takes one as long as this, and
+	 * reads the beginning; to a UNIX socket, whose addresses are paths, it is too long whatever it holds.
+	 */
+	{ __NR_bind, SANDBOX_BINDING, offsetof(struct seccomp_data, args[2]), BPF_JEQ, SOCK_BIND_LEN, true },
 };
 
-#define OPENING (sizeof(opening) / sizeof(opening[0]))
-#define WRITING (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND)
+#define EXCEPTIONS (sizeof(exceptions) / sizeof(exceptions[0]))
+
+_Static_assert(SOCK_BIND_LEN > sizeof(struct sockaddr_un), "a UNIX socket would take an address of this length");
+
+/* The families of sockets that a worker makes, and the last of the kinds (1: streams, 2: datagrams): none is raw. */
+static const uint32_t families[] = { AF_UNIX, AF_INET, AF_INET6 };
+
+#define FAMILIES (sizeof(families) / sizeof(families[0]))
+#define KIND 0xf                /* without SOCK_CLOEXEC and SOCK_NONBLOCK */
+#define SOCKET_STEPS (2 + FAMILIES + 3)
 
 /*
  * setsockopt(2) with SO_LINGER: whoever closes the last descriptor of such a socket waits, and
@@ -112,70 +135,141 @@ static const struct {
 
 #define LINGERING (sizeof(lingering) / sizeof(lingering[0]))
 
-/* What a program of ours may be long: head, list, three steps for each way to open, two for each test of lingering, three ends. */
-#define STEPS_MAX (4 + REFUSED + 3 * OPENING + 2 * LINGERING + 3)
+/* What a program of ours may be long: head, list, three steps an exception, sockets, two for each test of lingering, three ends. */
+#define STEPS_MAX (4 + REFUSED + 3 * EXCEPTIONS + SOCKET_STEPS + 2 * LINGERING + 3)
 
 /* A jump counts the steps to pass over in eight bits. */
 _Static_assert(STEPS_MAX < 250, "the list has become too long for one jump");
 
-static struct sock_filter
-jump(uint16_t test, uint32_t value, size_t if_so, size_t if_not)
+struct program {
+	struct sock_filter step[STEPS_MAX];
+	size_t count;
+	size_t allow, refuse, kill;     /* where it ends */
+};
+
+static void
+load(struct program *p, size_t offset)
 {
-	return (struct sock_filter){ (uint16_t)(BPF_JMP | test | BPF_K), (uint8_t)if_so, (uint8_t)if_not, value };
+	p->step[p->count++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset);
+}
+
+/* Goes on at the step `if_so` or `if_not`, which lie ahead. */
+static void
+jump(struct program *p, uint16_t test, uint32_t value, size_t if_so, size_t if_not)
+{
+	size_t next = p->count + 1;
+
+	MUST(if_so >= next && if_not >= next);
+	p->step[p->count++] = (struct sock_filter){ (uint16_t)(BPF_JMP | test | BPF_K),
+	    (uint8_t)(if_so - next), (uint8_t)(if_not - next), value };
+}
+
+static void
+end(struct program *p, uint32_t verdict)
+{
+	p->step[p->count++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, verdict);
+}
+
+/* Wrong machine: die. */
+static void
+compose_head(struct program *p)
+{
+	load(p, offsetof(struct seccomp_data, arch));
+	jump(p, BPF_JEQ, ARCHITECTURE, p->count + 1, p->kill);
+	load(p, offsetof(struct seccomp_data, nr));
+	jump(p, BPF_JGE, FOREIGN, p->kill, p->count + 1);
+}
+
+static size_t
+exception_steps(size_t i, enum sandbox_level level)
+{
+	return exceptions[i].level == level ? 3 : 1;
+}
+
+static void
+compose_exception(struct program *p, size_t i, enum sandbox_level level)
+{
+	size_t next = p->count + exception_steps(i, level);
+
+	if (exceptions[i].level != level) {
+		jump(p, BPF_JEQ, exceptions[i].call, p->refuse, next);
+		return;
+	}
+	jump(p, BPF_JEQ, exceptions[i].call, p->count + 1, next);
+	/* Either way it ends here: the number is not loaded any more. */
+	load(p, exceptions[i].decides_at);
+	jump(p, exceptions[i].test, exceptions[i].value, exceptions[i].wanted ? p->allow : p->refuse,
+	    exceptions[i].wanted ? p->refuse : p->allow);
+}
+
+/* Libraries that look names up ask the kernel about its interfaces, by sockets of other families. */
+static size_t
+socket_steps(enum sandbox_level level)
+{
+	return level == SANDBOX_READING ? 0 : SOCKET_STEPS;
+}
+
+static void
+compose_socket(struct program *p)
+{
+	size_t kind = p->count + 2 + FAMILIES;
+
+	jump(p, BPF_JEQ, __NR_socket, p->count + 1, p->count + SOCKET_STEPS);
+	load(p, offsetof(struct seccomp_data, args[0]));
+	for (size_t i = 0; i < FAMILIES; i++)
+		jump(p, BPF_JEQ, families[i], kind, i + 1 < FAMILIES ? p->count + 1 : p->refuse);
+	load(p, offsetof(struct seccomp_data, args[1]));
+	p->step[p->count++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, KIND);
+	jump(p, BPF_JGT, SOCK_DGRAM, p->refuse, p->allow);
+}
+
+static void
+compose_lingering(struct program *p)
+{
+	for (size_t i = 0; i < LINGERING; i++) {
+		load(p, lingering[i].at);
+		jump(p, BPF_JEQ, lingering[i].value, i + 1 < LINGERING ? p->count + 1 : p->refuse, p->allow);
+	}
 }
 
 /*
- * The filter: wrong machine, die; listed, refuse; opens a path: refuse, or when reading is
- * allowed look at its flags; makes a socket linger: refuse; else go on. The kernel works out once which calls it always
- * lets pass and asks nothing more for those.
+ * The filter: wrong machine, die; listed, refuse; an exception, look at its argument; makes a
+ * socket of another sort or one that lingers, refuse; else go on. The kernel works out once
+ * which calls it always lets pass and asks nothing more for those.
  */
-static size_t
-compose(struct sock_filter *program, bool reading)
+static void
+compose(struct program *p, enum sandbox_level level)
 {
-	size_t open_steps = reading ? 3 : 1, at = 0;
-	size_t allow = 4 + REFUSED + open_steps * OPENING + 2 * LINGERING, refuse = allow + 1, kill = allow + 2;
-
-	program[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-	program[at] = jump(BPF_JEQ, ARCHITECTURE, 0, kill - at - 1);
-	at++;
-	program[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	program[at] = jump(BPF_JGE, FOREIGN, kill - at - 1, 0);
-	at++;
-	for (size_t i = 0; i < REFUSED; i++, at++)
-		program[at] = jump(BPF_JEQ, refused[i], refuse - at - 1, 0);
-	for (size_t i = 0; i < OPENING; i++) {
-		program[at] = jump(BPF_JEQ, opening[i].call, reading ? 0 : refuse - at - 1, reading ? 2 : 0);
-		at++;
-		if (!reading)
-			continue;
-		/* Either way it ends here: the number is not loaded any more. */
-		program[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, opening[i].flags_at);
-		program[at] = jump(BPF_JSET, WRITING, refuse - at - 1, allow - at - 1);
-		at++;
-	}
-	/* The low halves, on both machines: all that an int has. */
-	for (size_t i = 0; i < LINGERING; i++) {
-		program[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)lingering[i].at);
-		program[at] = jump(BPF_JEQ, lingering[i].value, i + 1 < LINGERING ? 0 : refuse - at - 1, allow - at - 1);
-		at++;
-	}
-	MUST(at == allow);
-	program[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	program[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, REFUSAL);
-	program[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-	return at;
+	p->allow = 4 + REFUSED + socket_steps(level) + 2 * LINGERING;
+	for (size_t i = 0; i < EXCEPTIONS; i++)
+		p->allow += exception_steps(i, level);
+	p->refuse = p->allow + 1;
+	p->kill = p->allow + 2;
+	compose_head(p);
+	for (size_t i = 0; i < REFUSED; i++)
+		jump(p, BPF_JEQ, refused[i], p->refuse, p->count + 1);
+	for (size_t i = 0; i < EXCEPTIONS; i++)
+		compose_exception(p, i, level);
+	if (socket_steps(level) > 0)
+		compose_socket(p);
+	compose_lingering(p);
+	MUST(p->count == p->allow);
+	end(p, SECCOMP_RET_ALLOW);
+	end(p, REFUSAL);
+	end(p, SECCOMP_RET_KILL_PROCESS);
 }
 
 int
 sandbox_enter(enum sandbox_level level)
 {
-	struct sock_filter program[STEPS_MAX];
-	struct sock_fprog whole = { .filter = program };
+	struct program program = { .count = 0 };
+	struct sock_fprog whole = { .filter = program.step };
 	long result;
 
 	if (level == SANDBOX_OPEN)
 		return 0;
-	whole.len = (unsigned short)compose(program, level == SANDBOX_READING);
+	compose(&program, level);
+	whole.len = (unsigned short)program.count;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return -1;
 	result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &whole);

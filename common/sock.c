@@ -240,33 +240,69 @@ sock_adjust(int fd, const struct endpoint *at, const struct sock_options *option
 	return listen(fd, options->backlog);
 }
 
+/* Binds to `from`. The system chooses the port when it connects, so that one port serves connections to many places. */
+static int
+leave_from(int fd, const struct addr *from, bool transparent, const char **step)
+{
+	struct endpoint at = { .addr = *from };
+	bool is_v6 = from->family == AF_INET6;
+	struct sockaddr_storage sa = { 0 };
+
+	*step = "setsockopt";
+	if (transparent && set(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1) == -1)
+		return -1;
+	if (set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) == -1)
+		return -1;
+	*step = "bind";
+	at.addr.port = 0;
+	endpoint_sockaddr(&at, &sa);
+	return bind(fd, (const struct sockaddr *)&sa, SOCK_BIND_LEN);
+}
+
+static int
+leave_for(int fd, const struct endpoint *to, const struct sockaddr_storage *sa, socklen_t sa_len, bool *pending)
+{
+	if (!is_unix(to) && set(fd, IPPROTO_TCP, TCP_NODELAY, 1) == -1)
+		return -1;
+	if (connect(fd, (const struct sockaddr *)sa, sa_len) == 0)
+		return 0;
+	/* After EINTR the connection goes on being made, as after EINPROGRESS. */
+	*pending = errno == EINPROGRESS || errno == EINTR;
+	return *pending ? 0 : -1;
+}
+
 int
-sock_connect(const struct endpoint *to, bool *pending)
+sock_connect_from(const struct addr *from, bool transparent, const struct endpoint *to, bool *pending, const char **step)
 {
 	struct sockaddr_storage sa;
 	socklen_t sa_len = endpoint_sockaddr(to, &sa);
-	int fd;
+	int fd, error;
 
 	*pending = false;
+	*step = "socket";
 	if (sa_len == 0) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
 	if ((fd = open_socket(to, 0)) == -1)
 		return -1;
-	if (!is_unix(to) && set(fd, IPPROTO_TCP, TCP_NODELAY, 1) == -1)
-		goto fail;
-	if (connect(fd, (const struct sockaddr *)&sa, sa_len) == 0)
-		return fd;
-	/* After EINTR the connection goes on being made, as after EINPROGRESS. */
-	*pending = errno == EINPROGRESS || errno == EINTR;
-	if (*pending)
-		return fd;
-fail:;
-	int error = errno;
+	if (from == NULL || leave_from(fd, from, transparent, step) == 0) {
+		*step = "connect";
+		if (leave_for(fd, to, &sa, sa_len, pending) == 0)
+			return fd;
+	}
+	error = errno;
 	close(fd);
 	errno = error;
 	return -1;
+}
+
+int
+sock_connect(const struct endpoint *to, bool *pending)
+{
+	const char *step;
+
+	return sock_connect_from(NULL, false, to, pending, &step);
 }
 
 int

@@ -48,6 +48,17 @@ int sock_adjust(int fd, const struct endpoint *at, const struct sock_options *op
 /* Starts to connect, without waiting. Returns the descriptor, with *pending set while it connects, or -1 with errno. */
 int sock_connect(const struct endpoint *to, bool *pending);
 
+/*
+ * The same from an address of ours (NULL: any), of the same family; its port is not looked at,
+ * the system chooses one. `transparent`: whosever it is (ip(7), IP_TRANSPARENT), which takes
+ * CAP_NET_RAW. At -1 *step is a static word, as above, or "connect".
+ */
+int sock_connect_from(const struct addr *from, bool transparent, const struct endpoint *to, bool *pending,
+    const char **step);
+
+/* The length that sock_connect_from() gives an address in bind(2): the only one that SANDBOX_BINDING lets through. */
+#define SOCK_BIND_LEN sizeof(struct sockaddr_storage)
+
 /* The result of a pending connect: 0, or an errno. */
 int sock_error(int fd);
 

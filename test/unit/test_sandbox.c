@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/sock.h"
 #include "test/unit/child.h"
 #include "test/unit/unit.h"
 
@@ -50,6 +51,7 @@ static const struct {
 	{ "process_vm_writev",  SYS_process_vm_writev  },
 	{ "pidfd_getfd",        SYS_pidfd_getfd        },
 	{ "bind",               SYS_bind               },
+	{ "listen",             SYS_listen             },
 	{ "unlinkat",           SYS_unlinkat           },
 	{ "renameat2",          SYS_renameat2          },
 	{ "linkat",             SYS_linkat             },
@@ -204,9 +206,110 @@ linger(void *data)
 /* The master may be sent such a socket, and has to close it. */
 START_TEST(no_socket_keeps_who_closes_it)
 {
-	enum sandbox_level levels[] = { SANDBOX_CLOSED, SANDBOX_READING };
+	enum sandbox_level levels[] = { SANDBOX_CLOSED, SANDBOX_BINDING, SANDBOX_READING };
 
 	ck_assert_int_eq(child_run(linger, &levels[_i]), EACCES);
+}
+END_TEST
+
+static const struct {
+	int domain, type;
+	bool made;
+} sorts[] = {
+	{ AF_UNIX,    SOCK_STREAM,                                  true  },
+	{ AF_UNIX,    SOCK_DGRAM,                                   true  },
+	{ AF_INET,    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,   true  },
+	{ AF_INET,    SOCK_DGRAM | SOCK_CLOEXEC,                    true  },
+	{ AF_INET6,   SOCK_STREAM,                                  true  },
+	{ AF_INET6,   SOCK_DGRAM,                                   true  },
+	{ AF_INET,    SOCK_RAW,                                     false },
+	{ AF_INET6,   SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,      false },
+	{ AF_UNIX,    SOCK_SEQPACKET,                               false },
+	{ AF_NETLINK, SOCK_RAW,                                     false },
+	{ AF_NETLINK, SOCK_DGRAM,                                   false },
+	{ AF_PACKET,  SOCK_DGRAM,                                   false },
+	{ AF_ALG,     SOCK_SEQPACKET,                               false },
+	{ AF_VSOCK,   SOCK_STREAM,                                  false },
+	{ AF_UNSPEC,  SOCK_STREAM,                                  false },
+};
+
+static const enum sandbox_level workers[] = { SANDBOX_CLOSED, SANDBOX_BINDING };
+
+static int
+make_socket(void *number)
+{
+	int i = *(int *)number / 2;
+
+	if (sandbox_enter(workers[*(int *)number % 2]) == -1)
+		return CANNOT_ENTER;
+	errno = 0;
+	return socket(sorts[i].domain, sorts[i].type, 0) == -1 ? errno : 0;
+}
+
+START_TEST(a_socket_is_of_ip_or_unix_and_never_raw)
+{
+	int error = child_run(make_socket, &_i);
+
+	/* There may be no IPv6 here. */
+	if (error != EAFNOSUPPORT || !sorts[_i / 2].made)
+		ck_assert_msg(error == (sorts[_i / 2].made ? 0 : EACCES), "row %d: %d", _i / 2, error);
+}
+END_TEST
+
+static int
+make_any_socket(void *data)
+{
+	(void)data;
+	if (sandbox_enter(SANDBOX_READING) == -1)
+		return CANNOT_ENTER;
+	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0) == -1 ? errno : 0;
+}
+
+START_TEST(libraries_may_ask_the_kernel_about_its_interfaces)
+{
+	ck_assert_int_eq(child_run(make_any_socket, NULL), 0);
+}
+END_TEST
+
+/* Binds as a connection to a backend is, then in every way that would do something else. */
+static int
+bind_in_all_ways(void *path)
+{
+	struct sockaddr_storage room = { 0 };
+	struct sockaddr_in *ip = (struct sockaddr_in *)&room;
+	struct sockaddr_un *un = (struct sockaddr_un *)&room;
+	int fd = socket(AF_INET, SOCK_STREAM, 0), pair[2], local = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	ip->sin_family = AF_INET;
+	ip->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == -1 || sandbox_enter(SANDBOX_BINDING) == -1)
+		return CANNOT_ENTER;
+	if (bind(fd, (struct sockaddr *)&room, sizeof(*ip)) != -1 || errno != EACCES)
+		return 1;
+	if (bind(fd, (struct sockaddr *)&room, SOCK_BIND_LEN) == -1)
+		return 2;
+	if (listen(fd, 1) != -1 || errno != EACCES)
+		return 3;
+	un->sun_family = AF_UNIX;
+	snprintf(un->sun_path, sizeof(un->sun_path), "%s", (const char *)path);
+	for (socklen_t len = 0; len <= sizeof(room) + 1; len++) {
+		if (bind(local, (struct sockaddr *)&room, len) != -1 || errno != (len == SOCK_BIND_LEN ? EINVAL : EACCES))
+			return 4;
+		if (bind(pair[0], (struct sockaddr *)&room, len) != -1)
+			return 5;
+	}
+	un->sun_path[0] = '\0';         /* abstract */
+	return bind(local, (struct sockaddr *)&room, SOCK_BIND_LEN) == -1 && errno == EINVAL ? 0 : 6;
+}
+
+START_TEST(binding_is_for_ip_and_makes_no_path)
+{
+	char dir[] = "/tmp/postern-sandbox-XXXXXX", path[64];
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/socket", dir);
+	ck_assert_int_eq(child_run(bind_in_all_ways, path), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
 }
 END_TEST
 
@@ -282,12 +385,18 @@ sandbox_suite(void)
 	tcase_add_loop_test(tcase, a_listed_call_is_refused, 0, UNIT_COUNT(refused));
 	tcase_add_test(tcase, where_reading_is_allowed_nothing_else_is);
 	tcase_add_test(tcase, threads_are_inside_too);
-	tcase_add_loop_test(tcase, no_socket_keeps_who_closes_it, 0, 2);
+	tcase_add_loop_test(tcase, no_socket_keeps_who_closes_it, 0, 3);
+	tcase_add_loop_test(tcase, a_socket_is_of_ip_or_unix_and_never_raw, 0, 2 * UNIT_COUNT(sorts));
+	tcase_add_test(tcase, libraries_may_ask_the_kernel_about_its_interfaces);
+	tcase_add_test(tcase, binding_is_for_ip_and_makes_no_path);
 #else
 	(void)a_listed_call_is_refused;
 	(void)where_reading_is_allowed_nothing_else_is;
 	(void)threads_are_inside_too;
 	(void)no_socket_keeps_who_closes_it;
+	(void)a_socket_is_of_ip_or_unix_and_never_raw;
+	(void)libraries_may_ask_the_kernel_about_its_interfaces;
+	(void)binding_is_for_ip_and_makes_no_path;
 #endif
 	return suite;
 }

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "test/unit/child.h"
 #include "test/unit/unit.h"
 
 static const struct sock_options plain = { .backlog = 8, .mode = 0666, .uid = -1, .gid = -1 };
@@ -322,6 +323,101 @@ START_TEST(nothing_to_connect_to_is_an_error_at_once)
 }
 END_TEST
 
+static struct addr
+address(const char *text)
+{
+	struct addr a;
+
+	ck_assert_int_eq(addr_parse(&a, text, strlen(text)), 0);
+	return a;
+}
+
+/* Who has connected to this listener? */
+static struct addr
+caller(int listener)
+{
+	struct pollfd wait = { listener, POLLIN, 0 };
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	struct addr who;
+	int fd;
+
+	ck_assert_int_eq(poll(&wait, 1, 5000), 1);
+	ck_assert_int_ge(fd = accept(listener, (struct sockaddr *)&sa, &len), 0);
+	close(fd);
+	addr_from_sockaddr(&who, &sa);
+	return who;
+}
+
+static const struct {
+	int family;
+	const char *from;
+} leaving[] = {
+	{ AF_INET,  "127.0.0.9"       },
+	{ AF_INET,  "127.200.100.50"  },
+	{ AF_INET6, "::1"             },
+};
+
+START_TEST(a_connection_leaves_from_the_address_it_is_given)
+{
+	const struct endpoint any = loopback(leaving[_i].family);
+	struct addr from = address(leaving[_i].from), who;
+	const char *step;
+	int listener, fd;
+	struct endpoint at;
+	bool pending;
+
+	listener = listen_or_fail(&any, &plain);
+	at = place_of(listener);
+	from.port = at.addr.port;       /* is not looked at */
+	ck_assert_msg((fd = sock_connect_from(&from, false, &at, &pending, &step)) != -1, "%s: %s", step, strerror(errno));
+	who = caller(listener);
+	ck_assert_uint_ne(who.port, 0);
+	ck_assert_uint_ne(who.port, from.port);
+	from.port = who.port;
+	ck_assert(addr_equal(&who, &from));
+	close(fd);
+	close(listener);
+}
+END_TEST
+
+static const struct {
+	const char *from, *to;
+	bool transparent;
+	int error;
+	const char *step;
+} wrong[] = {
+	{ "192.0.2.7",   "127.0.0.1", false, EADDRNOTAVAIL, "bind"       },
+	{ "2001:db8::7", "::1",       false, EADDRNOTAVAIL, "bind"       },
+	{ "::1",         "127.0.0.1", false, EAFNOSUPPORT,  "bind"       },
+	{ "192.0.2.7",   "127.0.0.1", true,  EPERM,         "setsockopt" },
+	{ "2001:db8::7", "::1",       true,  EPERM,         "setsockopt" },
+};
+
+/* As somebody who has no capability. */
+static int
+leave_wrongly(void *number)
+{
+	int i = *(int *)number;
+	struct addr from = address(wrong[i].from);
+	struct endpoint to = { .addr = address(wrong[i].to) };
+	const char *step = "";
+	bool pending;
+
+	if (geteuid() == 0 && setresuid(65534, 65534, 65534) == -1)
+		return 99;
+	to.addr.port = 1;
+	if (sock_connect_from(&from, wrong[i].transparent, &to, &pending, &step) != -1)
+		return 1;
+	return errno == wrong[i].error && strcmp(step, wrong[i].step) == 0 ? 0 : 2;
+}
+
+START_TEST(what_hinders_it_from_leaving_is_named)
+{
+	ck_assert_int_eq(child_run(leave_wrongly, &_i), 0);
+}
+END_TEST
+
 Suite *
 sock_suite(void)
 {
@@ -340,6 +436,8 @@ sock_suite(void)
 	tcase_add_test(tcase, what_is_no_stale_socket_is_never_removed);
 	tcase_add_test(tcase, a_path_that_is_too_long_is_an_error);
 	tcase_add_test(tcase, nothing_to_connect_to_is_an_error_at_once);
+	tcase_add_loop_test(tcase, a_connection_leaves_from_the_address_it_is_given, 0, UNIT_COUNT(leaving));
+	tcase_add_loop_test(tcase, what_hinders_it_from_leaving_is_named, 0, UNIT_COUNT(wrong));
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
