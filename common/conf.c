@@ -18,6 +18,17 @@ conf_source_directive(enum source_kind kind)
 	return names[kind];
 }
 
+bool
+conf_listen_is_same(const struct conf_listen *a, const struct conf_listen *b)
+{
+	static const unsigned char any[sizeof(a->at.addr.ip)];
+	/* To a specific IPv6 address no IPv4 comes, whatever was asked for; Linux says "ipv6only" of all of them. */
+	bool takes_ipv4 = a->at.addr.family == AF_INET6 && memcmp(a->at.addr.ip, any, sizeof(any)) == 0;
+
+	return endpoint_equal(&a->at, &b->at) && a->options.multipath == b->options.multipath &&
+	    (!takes_ipv4 || a->options.ipv6only == b->options.ipv6only);
+}
+
 /* Bytes equal, or letters behind the last "@" of the pattern, where there is one. */
 static bool
 same_byte(const char *pattern, const char *domain, const char *user)

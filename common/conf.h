@@ -149,6 +149,7 @@ struct conf_listen {
 	struct conf_listen *wildcard;   /* NULL: it has its own socket */
 	bool shared;                    /* this is a wildcard that others rely on */
 	int fd;                         /* the master's, inherited; -1 where wildcard serves */
+	bool lent;                      /* by a service manager: its file, if it has one, is none of ours */
 };
 
 /* One server of an auth_http or auth_introspection: a URL of its line, or a server of the upstream that it names. */
@@ -410,6 +411,9 @@ struct conf {
 	struct conf_text **texts;       /* of all files in the order of reading, if they were asked for; else NULL */
 	struct conf_draft *draft;       /* what conf_load() leaves for conf_check() */
 };
+
+/* The same socket: the same address, and nothing that a live socket cannot become. */
+bool conf_listen_is_same(const struct conf_listen *a, const struct conf_listen *b);
 
 /* The directive that asks for a kind of source: "auth_http". Static. */
 const char *conf_source_directive(enum source_kind kind);

@@ -235,7 +235,9 @@ sock_adjust(int fd, const struct endpoint *at, const struct sock_options *option
 {
 	if (set_buffers(fd, options) == -1)
 		return -1;
-	if ((is_unix(at) ? adjust_file(at->path, options) : set_keepalive(fd, options)) == -1)
+	if (is_unix(at) && at->path != NULL && adjust_file(at->path, options) == -1)
+		return -1;
+	if (!is_unix(at) && (set(fd, IPPROTO_TCP, TCP_NODELAY, 1) == -1 || set_keepalive(fd, options) == -1))
 		return -1;
 	return listen(fd, options->backlog);
 }

@@ -40,8 +40,9 @@ int sock_listen(const struct endpoint *at, const struct sock_options *options, c
 int sock_share_port(int fd, bool shared);
 
 /*
- * Applies what may change on a live listening socket (reload): buffers, keepalive, backlog,
- * mode and owner of its file. Returns 0, or -1 with errno.
+ * Applies what may change on a live listening socket, or what another process that has bound it
+ * may have left out: buffers, keepalive, TCP_NODELAY, backlog, mode and owner of its file (which a
+ * UNIX socket whose `at` has no path is left with). Returns 0, or -1 with errno.
  */
 int sock_adjust(int fd, const struct endpoint *at, const struct sock_options *options);
 

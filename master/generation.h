@@ -17,6 +17,7 @@
 struct board;
 struct conf;
 struct generation;
+struct inherited;
 struct sources;
 struct tlspool;
 struct zone;
@@ -47,6 +48,7 @@ struct generation_means {
 	struct sources *sources;
 	struct tlspool *tls;
 	struct zones *zones;
+	struct inherited *inherited;    /* owned, until the first generation has what it wants; then NULL */
 	void (*run)(const struct generation_birth *birth);      /* in a new worker; does not return */
 	struct list all;        /* every generation there is */
 	void (*changed)(void *ctx);     /* look at generation_state() of those that matter */
@@ -55,8 +57,8 @@ struct generation_means {
 
 /*
  * Takes `conf` over: opens its logs, builds its TLS contexts, makes its zones and opens its
- * listening sockets, which are taken from `old` (NULL: there is none) where they are the
- * same. Forks nobody. NULL with the reason logged when that fails, and then `conf` is gone
+ * listening sockets, which are taken from `old` (NULL: there is none) or from what was
+ * inherited, where they are the same. Forks nobody. NULL with the reason logged when that fails, and then `conf` is gone
  * and `old` is as it was.
  */
 struct generation *generation_open(struct generation_means *means, struct conf *conf,

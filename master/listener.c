@@ -7,14 +7,7 @@
 #include "common/conf.h"
 #include "common/log.h"
 #include "common/sock.h"
-
-/* What a live socket cannot become makes it another one. */
-static bool
-same_socket(const struct conf_listen *a, const struct conf_listen *b)
-{
-	return endpoint_equal(&a->at, &b->at) && a->options.multipath == b->options.multipath &&
-	    (a->at.addr.family != AF_INET6 || a->options.ipv6only == b->options.ipv6only);
-}
+#include "master/inherited.h"
 
 /* The socket in `conf`, if it has one, that is the one `listen` wants. */
 static struct conf_listen *
@@ -28,13 +21,17 @@ find(const struct conf *conf, const struct conf_listen *listen)
 	return NULL;
 }
 
-static int
-claim(const struct conf *old, const struct conf_listen *listen)
+/* Takes over the socket that `old` has for the same address. */
+static bool
+claim(const struct conf *old, struct conf_listen *listen)
 {
 	for (size_t i = 0; old != NULL && i < old->listen_count; i++)
-		if (old->listens[i]->fd != -1 && same_socket(old->listens[i], listen))
-			return old->listens[i]->fd;
-	return -1;
+		if (old->listens[i]->fd != -1 && conf_listen_is_same(old->listens[i], listen)) {
+			listen->fd = old->listens[i]->fd;
+			listen->lent = old->listens[i]->lent;
+			return true;
+		}
+	return false;
 }
 
 /* Tells the sockets of `conf` on the port of `listen`. Returns how many there are. */
@@ -82,7 +79,7 @@ open_one(struct conf_listen *listen, const struct conf *conf, const struct conf 
 {
 	const char *step = "";
 
-	if (listen->wildcard != NULL || (listen->fd = claim(old, listen)) != -1)
+	if (listen->wildcard != NULL || listen->fd != -1 || claim(old, listen))
 		return 0;
 	listen->fd = sock_listen(&listen->at, &listen->options, &step);
 	if (listen->fd == -1 && errno == EADDRINUSE && listen->at.addr.family != AF_UNIX)
@@ -94,11 +91,33 @@ open_one(struct conf_listen *listen, const struct conf *conf, const struct conf 
 	return -1;
 }
 
-int
-listener_open(struct conf *conf, const struct conf *old)
+static void
+adjust(const struct conf_listen *listen)
 {
-	for (size_t i = 0; i < conf->listen_count; i++)
+	struct endpoint at = listen->at;
+
+	if (listen->lent)
+		at.path = NULL;
+	if (sock_adjust(listen->fd, &at, &listen->options) == -1)
+		log_say(LOG_ALERT, "adjusting %s failed %s, ignored", listen->text, log_errno(errno));
+}
+
+/* Ours already: nobody else waits for what becomes of the configuration. */
+static void
+claim_inherited(struct inherited *inherited, struct conf_listen *listen)
+{
+	if (listen->wildcard == NULL && inherited_claim(inherited, listen))
+		adjust(listen);
+}
+
+int
+listener_open(struct conf *conf, const struct conf *old, struct inherited *inherited)
+{
+	for (size_t i = 0; i < conf->listen_count; i++) {
 		conf->listens[i]->fd = -1;
+		if (inherited != NULL)
+			claim_inherited(inherited, conf->listens[i]);
+	}
 	for (size_t i = 0; i < conf->listen_count; i++)
 		if (open_one(conf->listens[i], conf, old) == -1) {
 			listener_rollback(conf, old);
@@ -114,7 +133,7 @@ close_one(struct conf_listen *listen)
 		return;
 	close(listen->fd);
 	listen->fd = -1;
-	if (listen->at.addr.family == AF_UNIX && unlink(listen->at.path) == -1 && errno != ENOENT)
+	if (listen->at.addr.family == AF_UNIX && !listen->lent && unlink(listen->at.path) == -1 && errno != ENOENT)
 		log_say(LOG_EMERG, "unlink() \"%s\" failed %s", listen->at.path, log_errno(errno));
 }
 
@@ -126,13 +145,6 @@ listener_rollback(struct conf *conf, const struct conf *old)
 			close_one(conf->listens[i]);
 		conf->listens[i]->fd = -1;
 	}
-}
-
-static void
-adjust(const struct conf_listen *listen)
-{
-	if (sock_adjust(listen->fd, &listen->at, &listen->options) == -1)
-		log_say(LOG_ALERT, "adjusting %s failed %s, ignored", listen->text, log_errno(errno));
 }
 
 void

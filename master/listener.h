@@ -4,7 +4,7 @@
  * A socket belongs to one configuration at a time. A new one takes over what it
  * also wants, under the same descriptor, and binds the rest; until
  * listener_commit() the old one still owns everything it had, so that a failed
- * reload has changed nothing. Built on: conf, sock, log.
+ * reload has changed nothing. Built on: conf, inherited, sock, log.
  */
 #ifndef POSTERN_MASTER_LISTENER_H
 #define POSTERN_MASTER_LISTENER_H
@@ -12,13 +12,14 @@
 #include <stdbool.h>
 
 struct conf;
+struct inherited;
 
 /*
- * Gives every address of `conf` its socket: that of `old` (may be NULL) for the same
- * address, else a new one. Returns 0, or -1 with the reason logged, and then nothing
+ * Gives every address of `conf` its socket: that of `old` for the same address, or the one
+ * that the process inherited (either may be NULL), else a new one. Returns 0, or -1 with the reason logged, and then nothing
  * new is left open.
  */
-int listener_open(struct conf *conf, const struct conf *old);
+int listener_open(struct conf *conf, const struct conf *old, struct inherited *inherited);
 
 /* Takes back what listener_open() did. */
 void listener_rollback(struct conf *conf, const struct conf *old);

@@ -19,10 +19,12 @@
 #include "common/mem.h"
 #include "common/proc.h"
 #include "common/tlsctx.h"
+#include "master/activation.h"
 #include "master/conf_check.h"
 #include "master/conf_dump.h"
 #include "master/conf_load.h"
 #include "master/generation.h"
+#include "master/inherited.h"
 #include "master/logfile.h"
 #include "master/master.h"
 #include "master/names.h"
@@ -33,6 +35,12 @@
 #include "master/tls_build.h"
 #include "master/zones.h"
 #include "worker/worker.h"
+
+/* What the process was started with. */
+struct start {
+	char *const *argv;              /* as it was, whatever proc_title() has written over */
+	struct inherited *inherited;    /* owned */
+};
 
 static const char help[] =
     "Usage: postern [-?hvVtTDq] [-s signal] [-p prefix] [-e filename] [-c filename] [-g directives]\n"
@@ -239,30 +247,32 @@ make_title(char *const *argv)
 }
 
 static int
-start(struct conf_request *request, char *const *argv)
+serve(struct conf_request *request, struct start *start)
 {
 	struct master_order order = { .conf = load(request), .request = request, .run = run_worker };
 	int status;
 
 	if (order.conf == NULL)
 		return EXIT_FAILURE;
-	order.title = make_title(argv);
+	order.inherited = start->inherited;
+	start->inherited = NULL;
+	order.title = make_title(start->argv);
 	status = master_run(&order);
 	mem_free(order.title);
 	return status;
 }
 
 static int
-obey(const struct options *options, struct conf_request *request, char *const *argv)
+obey(const struct options *options, struct conf_request *request, struct start *start)
 {
 	use_early_log(options, request->prefix);
 	if (options->signal != NULL)
 		return send_signal(request, options->signal);
-	return options->test ? test(request, options) : start(request, argv);
+	return options->test ? test(request, options) : serve(request, start);
 }
 
 static int
-run(const struct options *options, char *const *argv)
+run(const struct options *options, struct start *start)
 {
 	char *prefix = full_prefix(options->prefix != NULL ? options->prefix : POSTERN_PREFIX), *path;
 	struct conf_request request = {
@@ -278,7 +288,7 @@ run(const struct options *options, char *const *argv)
 	if (prefix == NULL)
 		return EXIT_FAILURE;
 	request.path = path = full_path(prefix, options->conf_path != NULL ? options->conf_path : POSTERN_CONF_PATH);
-	status = obey(options, &request, argv);
+	status = obey(options, &request, start);
 	mem_free(path);
 	mem_free(prefix);
 	return status;
@@ -303,14 +313,14 @@ free_arguments(char **argv)
 	mem_free(argv);
 }
 
-/* What `argv` asks for. */
+/* What the arguments ask for. */
 static int
-read_and_run(int argc, char *const *argv)
+read_and_run(int argc, struct start *start)
 {
 	struct options options;
 	char why[512];
 
-	if (options_parse(&options, argc, argv, why, sizeof(why)) == -1) {
+	if (options_parse(&options, argc, start->argv, why, sizeof(why)) == -1) {
 		fprintf(stderr, "postern: %s\n", why);
 		return EXIT_FAILURE;
 	}
@@ -319,24 +329,40 @@ read_and_run(int argc, char *const *argv)
 		if (!options.test)
 			return EXIT_SUCCESS;
 	}
-	return run(&options, argv);
+	return run(&options, start);
+}
+
+/* What others forgot to close is none of ours to keep open, or to hand on. */
+static struct inherited *
+take_sockets(void)
+{
+	struct inherited *inherited = inherited_new();
+	size_t count;
+	int *fds;
+
+	activation_take(inherited);
+	fds = inherited_fds(inherited, &count);
+	proc_close_others(STDERR_FILENO + 1, fds, count);
+	mem_free(fds);
+	return inherited;
 }
 
 int
 main(int argc, char **argv)
 {
+	struct start start;
 	char **copy;
 	int status;
 
 	proc_init(argc, argv);
 	if (proc_hold_standard() == -1)
 		return EXIT_FAILURE;
-	/* What others forgot to close is none of ours to keep open, or to hand on. */
-	proc_close_others(STDERR_FILENO + 1, NULL, 0);
+	start.inherited = take_sockets();
 	/* What we create has the mode we give it and is never writable for others. */
 	umask(022);
-	copy = copy_arguments(argc, argv);
-	status = read_and_run(argc, copy);
+	start.argv = copy = copy_arguments(argc, argv);
+	status = read_and_run(argc, &start);
+	inherited_free(&start.inherited);
 	free_arguments(copy);
 	return status;
 }

@@ -24,6 +24,7 @@
 #include "master/daemon.h"
 #include "master/feed.h"
 #include "master/generation.h"
+#include "master/inherited.h"
 #include "master/logfile.h"
 #include "master/pidfile.h"
 #include "master/reload.h"
@@ -461,7 +462,7 @@ int
 master_run(const struct master_order *order)
 {
 	bool background = order->conf->daemon && order->conf->master_process;
-	struct master m = { .means = { .run = order->run, .changed = on_changed, .ctx = &m } };
+	struct master m = { .means = { .inherited = order->inherited, .run = order->run, .changed = on_changed, .ctx = &m } };
 
 	list_init(&m.means.all);
 	m.means.tls = tlspool_new();
@@ -472,12 +473,14 @@ master_run(const struct master_order *order)
 		m.current = NULL;
 	}
 	if (m.current == NULL) {
+		inherited_close(&m.means.inherited);
 		tlspool_free(&m.means.tls);
 		zones_free(&m.means.zones);
 		return EXIT_FAILURE;
 	}
 	generation_hold(m.current);
 	prepare_log(&m);
+	inherited_close(&m.means.inherited);
 	proc_title(order->title);
 	set_up(&m, order);
 	serve(&m);

@@ -10,10 +10,12 @@
 struct conf;
 struct conf_request;
 struct generation_birth;
+struct inherited;
 
 struct master_order {
 	struct conf *conf;                      /* resolved and checked; taken over */
 	struct conf_request *request;           /* how it was loaded, for reloads */
+	struct inherited *inherited;            /* sockets that we were started with; taken over */
 	char *title;                            /* in ps(1) */
 	void (*run)(const struct generation_birth *birth);      /* a worker; does not return */
 };

@@ -113,6 +113,7 @@
 	SUITE(names) \
 	SUITE(logfile) \
 	SUITE(listener) \
+	SUITE(inherited) \
 	SUITE(spawn) \
 	SUITE(settle) \
 	SUITE(zones) \

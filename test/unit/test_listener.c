@@ -94,8 +94,8 @@ START_TEST(a_reload_keeps_the_socket_of_the_same_address)
 	add_unix(&first, 0);
 	add_unix(&second, 1);
 	add_unix(&second, 0);
-	ck_assert_int_eq(listener_open(&first.conf, NULL), 0);
-	ck_assert_int_eq(listener_open(&second.conf, &first.conf), 0);
+	ck_assert_int_eq(listener_open(&first.conf, NULL, NULL), 0);
+	ck_assert_int_eq(listener_open(&second.conf, &first.conf, NULL), 0);
 	ck_assert_int_eq(second.listens[1].fd, first.listens[0].fd);
 	listener_commit(&second.conf, &first.conf);
 	ck_assert_int_eq(first.listens[0].fd, -1);
@@ -112,8 +112,8 @@ START_TEST(what_nobody_wants_any_more_is_closed_and_its_file_removed)
 
 	add_unix(&first, 0);
 	add_unix(&second, 1);
-	ck_assert_int_eq(listener_open(&first.conf, NULL), 0);
-	ck_assert_int_eq(listener_open(&second.conf, &first.conf), 0);
+	ck_assert_int_eq(listener_open(&first.conf, NULL, NULL), 0);
+	ck_assert_int_eq(listener_open(&second.conf, &first.conf, NULL), 0);
 	ck_assert_int_eq(access(sockets[0], F_OK), 0);
 	listener_commit(&second.conf, &first.conf);
 	ck_assert_int_eq(first.listens[0].fd, -1);
@@ -129,14 +129,14 @@ START_TEST(a_failed_reload_changes_nothing)
 	int fd;
 
 	add_inet(&stranger, 0);
-	ck_assert_int_eq(listener_open(&stranger.conf, NULL), 0);
+	ck_assert_int_eq(listener_open(&stranger.conf, NULL, NULL), 0);
 	add_unix(&first, 0);
-	ck_assert_int_eq(listener_open(&first.conf, NULL), 0);
+	ck_assert_int_eq(listener_open(&first.conf, NULL, NULL), 0);
 	fd = first.listens[0].fd;
 	add_unix(&second, 0);
 	add_unix(&second, 1);
 	add_inet(&second, port_of(stranger.listens[0].fd));
-	ck_assert_int_eq(listener_open(&second.conf, &first.conf), -1);
+	ck_assert_int_eq(listener_open(&second.conf, &first.conf, NULL), -1);
 	ck_assert_ptr_nonnull(strstr(capture_text(), "bind() to somewhere failed (98: Address already in use)\n"));
 	ck_assert_int_eq(first.listens[0].fd, fd);
 	ck_assert(is_socket(fd));
@@ -156,8 +156,8 @@ START_TEST(rolling_back_leaves_the_old_sockets_alone)
 	add_unix(&first, 0);
 	add_unix(&second, 0);
 	add_unix(&second, 1);
-	ck_assert_int_eq(listener_open(&first.conf, NULL), 0);
-	ck_assert_int_eq(listener_open(&second.conf, &first.conf), 0);
+	ck_assert_int_eq(listener_open(&first.conf, NULL, NULL), 0);
+	ck_assert_int_eq(listener_open(&second.conf, &first.conf, NULL), 0);
 	listener_rollback(&second.conf, &first.conf);
 	ck_assert(is_socket(first.listens[0].fd));
 	ck_assert_int_eq(access(sockets[0], F_OK), 0);
@@ -173,7 +173,7 @@ START_TEST(a_specific_address_behind_a_wildcard_has_no_socket)
 	add_unix(&l, 0);
 	add_inet(&l, 1);
 	l.listens[1].wildcard = &l.listens[0];
-	ck_assert_int_eq(listener_open(&l.conf, NULL), 0);
+	ck_assert_int_eq(listener_open(&l.conf, NULL, NULL), 0);
 	ck_assert_int_eq(l.listens[1].fd, -1);
 	listener_close(&l.conf);
 }
