@@ -19,11 +19,12 @@ struct shared {
 
 struct board {
 	struct shared *shared;          /* mapped */
+	struct board_span ours;
 	bool taken[BOARD_SLOTS];        /* the master's own knowledge: it gives no slot away twice */
 };
 
 struct board *
-board_new(void)
+board_new(unsigned half)
 {
 	struct board *board = mem_alloc(sizeof(*board));
 	int fd = memfd_new("postern-board", sizeof(struct shared));
@@ -32,6 +33,8 @@ board_new(void)
 		must_die("no memory for the board");
 	/* Children inherit the map; nobody needs the descriptor. */
 	close(fd);
+	MUST(half <= 1);
+	board->ours = BOARD_HALF_OF(half);
 	return board;
 }
 
@@ -59,13 +62,13 @@ clear_gauges(struct board_slot *slot)
 uint32_t
 board_take(struct board *board, enum board_kind kind, uint32_t generation)
 {
-	uint32_t index = 0;
+	uint32_t index = board->ours.first, end = index + board->ours.count;
 	struct board_slot *slot;
 
 	MUST(kind != BOARD_FREE);
-	while (index < BOARD_SLOTS && board->taken[index])
+	while (index < end && board->taken[index])
 		index++;
-	if (index == BOARD_SLOTS)
+	if (index == end)
 		return BOARD_NO_SLOT;
 	board->taken[index] = true;
 	slot = &board->shared->slots[index];
@@ -119,7 +122,7 @@ board_mean_sessions(struct board *board, uint32_t generation, uint32_t *workers)
 	uint32_t used = board->shared->used, count = 0;
 	uint64_t sessions = 0;
 
-	for (uint32_t i = 0; i < used && i < BOARD_SLOTS; i++) {
+	for (uint32_t i = board->ours.first; i < used && i < BOARD_SLOTS; i++) {
 		const struct board_slot *slot = &board->shared->slots[i];
 
 		if (accepts(slot, generation)) {

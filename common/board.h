@@ -6,7 +6,11 @@
  * the master and the siblings read, and trust nothing they read beyond its being a
  * number. When a slot is taken again its gauges start at zero; its counters go on.
  * The last words of a child stand in its slot, where the master finds them after the
- * death. Built on: must, mem, memfd.
+ * death.
+ *
+ * A slot's number stands for a child in zones too, which two masters share during an
+ * upgrade. Therefore a master gives away half of the numbers, and the one that follows it
+ * the other half. Built on: must, mem, memfd.
  */
 #ifndef POSTERN_COMMON_BOARD_H
 #define POSTERN_COMMON_BOARD_H
@@ -15,8 +19,18 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define BOARD_SLOTS 1024
+#define BOARD_SLOTS 2048
+#define BOARD_HALF (BOARD_SLOTS / 2)
 #define BOARD_NO_SLOT UINT32_MAX
+
+/* Slots in a row, that have one fate. */
+struct board_span {
+	uint32_t first, count;
+};
+
+/* A slot alone, and half of all, the lower (0) or the upper one (1). */
+#define BOARD_ONE(slot) ((struct board_span){ (slot), 1 })
+#define BOARD_HALF_OF(half) ((struct board_span){ (half) * BOARD_HALF, BOARD_HALF })
 
 enum board_kind { BOARD_FREE, BOARD_WORKER, BOARD_HELPER };
 
@@ -37,12 +51,12 @@ struct board_slot {
 
 struct board;
 
-/* Made by the master before its first fork; mapped by all children. Ends the process if it cannot. */
-struct board *board_new(void);
+/* Made by the master before its first fork; mapped by all children. It gives away this half (0 or 1). Ends the process if it cannot. */
+struct board *board_new(unsigned half);
 void board_free(struct board **boardp);
 
 /*
- * The master's: takes the lowest free slot, gauges zero, last words empty. Returns its index,
+ * The master's: takes the lowest free slot of its half, gauges zero, last words empty. Returns its index,
  * or BOARD_NO_SLOT if all are taken. Releasing leaves the counters and the last words. A
  * slot may be vacated before: then it counts as nobody's, but is not taken again.
  */

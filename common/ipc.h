@@ -19,8 +19,8 @@ enum ipc_kind {
 	IPC_START,      /* master -> helper: that was the last setting; `value` is not 0: a file follows */
 	IPC_FED,        /* helper -> master: it answers from file number `value` now; `index`: the methods, as in IPC_READY */
 	IPC_UNFED,      /* helper -> master: file number `value` is of no use, it answers from the one before */
-	IPC_SETTLE,     /* master -> worker: give back what the dead slot `index` held in zones */
-	IPC_SETTLED,    /* worker -> master: that of slot `index` is done; `value` 0: not all of it could be had, ask again */
+	IPC_SETTLE,     /* master -> worker: give back what `value` dead slots from `index` on held in zones */
+	IPC_SETTLED,    /* worker -> master: that of the slots from `index` on is done; `value` 0: not all of it could be had, ask again */
 };
 
 /*

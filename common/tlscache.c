@@ -143,7 +143,7 @@ tlscache_forget(struct tlscache *cache, uint32_t slot, const unsigned char *id, 
 }
 
 void
-tlscache_unlock_dead(struct tlscache *cache, uint32_t slot)
+tlscache_unlock_dead(struct tlscache *cache, struct board_span dead)
 {
-	zone_unlock_dead(cache->zone, slot);
+	zone_unlock_dead(cache->zone, dead);
 }

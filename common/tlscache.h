@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "common/board.h"
+
 #define TLSCACHE_MAX 3840       /* bytes of the longest session that is kept */
 #define TLSCACHE_ID 32          /* bytes of the longest id */
 
@@ -34,6 +36,6 @@ size_t tlscache_get(struct tlscache *cache, uint32_t slot, const unsigned char *
 void tlscache_forget(struct tlscache *cache, uint32_t slot, const unsigned char *id, size_t id_len);
 
 /* As zone_unlock_dead(). */
-void tlscache_unlock_dead(struct tlscache *cache, uint32_t slot);
+void tlscache_unlock_dead(struct tlscache *cache, struct board_span dead);
 
 #endif

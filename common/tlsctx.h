@@ -22,6 +22,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "common/board.h"
 #include "common/conf.h"
 
 struct tlscert;
@@ -104,8 +105,8 @@ time_t tlsctx_staple_expiry(const struct tlsctx *context);
 unsigned tlspool_ticket_period(const struct tlspool *pool);
 void tlspool_rotate_tickets(struct tlspool *pool);
 
-/* Frees what a dead child had locked in the session caches. */
-void tlspool_unlock_dead(struct tlspool *pool, uint32_t slot);
+/* Frees what dead children had locked in the session caches. */
+void tlspool_unlock_dead(struct tlspool *pool, struct board_span dead);
 
 /* ---- both ---- */
 

@@ -571,12 +571,12 @@ tlspool_rotate_tickets(struct tlspool *pool)
 }
 
 void
-tlspool_unlock_dead(struct tlspool *pool, uint32_t slot)
+tlspool_unlock_dead(struct tlspool *pool, struct board_span dead)
 {
 	LIST_EACH(node, &pool->all) {
 		struct tlskept *kept = LIST_ENTRY(node, struct tlskept, node);
 
 		if (kept->destroy == destroy_cache)
-			tlscache_unlock_dead(kept->thing, slot);
+			tlscache_unlock_dead(kept->thing, dead);
 	}
 }

@@ -13,7 +13,7 @@
 #include "common/zone_parts.h"
 
 #define MAGIC UINT64_C(0x31656e6f7a747370)      /* "pstzone1" */
-#define LAYOUT 1u                               /* counts changes of what zone_parts.h lays out */
+#define LAYOUT 2u                               /* counts changes of what zone_parts.h lays out */
 #define PAGE 4096u
 #define BUCKETS_MAX (1u << 27)
 #define WIDTH_MAX 65536u                        /* of a key, of a value */
@@ -59,9 +59,15 @@ buckets_at(const struct zone *zone)
 }
 
 static size_t
-ledgers_at(const struct zone *zone)
+uses_at(const struct zone *zone)
 {
 	return round_up(buckets_at(zone) + zone->buckets * zone->bucket_bytes, PAGE);
+}
+
+static size_t
+ledgers_at(const struct zone *zone)
+{
+	return round_up(uses_at(zone) + BOARD_SLOTS * sizeof(uint32_t), PAGE);
 }
 
 static uint64_t
@@ -102,6 +108,7 @@ map(struct zone *zone, int fd)
 		return -1;
 	zone->locks = (_Atomic uint32_t *)(void *)(zone->map + PAGE);
 	zone->first_bucket = zone->map + buckets_at(zone);
+	zone->uses = (uint32_t *)(void *)(zone->map + uses_at(zone));
 	zone->ledgers = (struct zone_ledger *)(void *)(zone->map + ledgers_at(zone));
 	return 0;
 }

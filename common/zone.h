@@ -23,6 +23,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/board.h"
+
 struct zone;
 
 struct zone_spec {
@@ -61,19 +63,19 @@ void zone_done(struct zone *zone, uint32_t slot, void *entry);
  * first word and writes the holder's ledger, unless that would pass `limit`; returns a
  * handle (0: over the limit or no room). zone_drop() takes it back; should the bucket
  * not be had, it stays in the ledger until the process ends. A process holds under one
- * slot, and under 65536 holds in a zone.
+ * slot, and at most 65536 holds in a zone.
  */
 uint32_t zone_hold(struct zone *zone, uint32_t slot, const void *key, uint32_t limit);
 void zone_drop(struct zone *zone, uint32_t slot, uint32_t handle);
 
-/* Frees the bucket locks that the dead `slot` held. The master may call it. */
-void zone_unlock_dead(struct zone *zone, uint32_t slot);
+/* Frees the bucket locks that the slots `dead` held. The master may call it. */
+void zone_unlock_dead(struct zone *zone, struct board_span dead);
 
 /*
- * Gives back every hold in the ledger of the slot `dead`, whose locks have been freed and
+ * Gives back every hold in the ledgers of the slots `dead`, whose locks have been freed and
  * which nobody has taken again. Only a worker calls it, under its own `slot`. False if a
  * bucket could not be had and another call is needed.
  */
-bool zone_settle(struct zone *zone, uint32_t slot, uint32_t dead);
+bool zone_settle(struct zone *zone, uint32_t slot, struct board_span dead);
 
 #endif

@@ -68,8 +68,8 @@ take_line(struct zone *zone, uint32_t slot)
 		uint32_t line = zone->next_line++;
 
 		/* What a predecessor in this slot left is not ours to write over. */
-		if (ledger->used <= line)
-			ledger->used = line + 1;
+		if (zone->uses[slot] <= line)
+			zone->uses[slot] = line + 1;
 		if (ledger->lines[line] == 0)
 			return line;
 	}
@@ -156,20 +156,30 @@ mend(struct zone *zone, uint32_t slot)
 	return all;
 }
 
-bool
-zone_settle(struct zone *zone, uint32_t slot, uint32_t dead)
+static bool
+settle_ledger(struct zone *zone, uint32_t slot, uint32_t dead)
 {
-	struct zone_ledger *ledger = &zone->ledgers[dead];
-	uint32_t used;
-	bool all;
+	uint32_t used = zone->uses[dead];
+	bool all = true;
 
-	MUST(slot < BOARD_SLOTS && dead < BOARD_SLOTS && slot != dead);
-	all = mend(zone, slot);
-	used = ledger->used;
 	for (uint32_t line = 0; line < used && line < ZONE_LINES; line++)
 		if (!settle_line(zone, slot, dead, line))
 			all = false;
 	if (all)
-		ledger->used = 0;
+		zone->uses[dead] = 0;
+	return all;
+}
+
+bool
+zone_settle(struct zone *zone, uint32_t slot, struct board_span dead)
+{
+	bool all;
+
+	MUST(slot < BOARD_SLOTS && dead.first <= BOARD_SLOTS && dead.count <= BOARD_SLOTS - dead.first);
+	MUST(slot < dead.first || slot - dead.first >= dead.count);
+	all = mend(zone, slot);
+	for (uint32_t i = 0; i < dead.count; i++)
+		if (!settle_ledger(zone, slot, dead.first + i))
+			all = false;
 	return all;
 }

@@ -79,12 +79,14 @@ zone_unlock(struct zone *zone, uint32_t slot, uint32_t index)
 }
 
 void
-zone_unlock_dead(struct zone *zone, uint32_t slot)
+zone_unlock_dead(struct zone *zone, struct board_span dead)
 {
-	MUST(slot < BOARD_SLOTS);
+	MUST(dead.first <= BOARD_SLOTS && dead.count <= BOARD_SLOTS - dead.first);
 	for (uint32_t i = 0; i < zone->buckets; i++) {
-		uint32_t dead = slot + 1;
+		uint32_t found = atomic_load_explicit(&zone->locks[i], memory_order_relaxed);
 
-		atomic_compare_exchange_strong(&zone->locks[i], &dead, dead | ZONE_ABANDONED);
+		/* A lock word is 1 + the slot; that of one who lives is not ours to touch. */
+		if (found > dead.first && found - dead.first <= dead.count)
+			atomic_compare_exchange_strong(&zone->locks[i], &found, found | ZONE_ABANDONED);
 	}
 }

@@ -1,7 +1,7 @@
 /*
  * zone_parts - how a zone lies in memory; for zone, zone_lock and zone_hold alone
  *
- * Header, lock words, buckets, ledgers. The geometry follows from the spec alone and each
+ * Header, lock words, buckets, uses, ledgers. The geometry follows from the spec alone and each
  * process works it out for itself. Every number that is read from the memory and leads
  * somewhere is checked first: another process may have gone mad. Built on: board,
  * siphash, zone.
@@ -18,7 +18,7 @@
 #include "common/zone.h"
 
 #define ZONE_WAYS 16u           /* entries of a bucket */
-#define ZONE_LINES 65535u       /* of a ledger */
+#define ZONE_LINES 65536u       /* of a ledger */
 
 /* A lock word is 0, or 1 + the slot of who is inside, with this bit once that is known to be dead. */
 #define ZONE_ABANDONED 0x80000000u
@@ -46,7 +46,6 @@ struct zone_entry {
 
 /* A line is the number of an entry, counting all of the zone from 1; 0: free. */
 struct zone_ledger {
-	uint32_t used;                  /* lines from here on were never used */
 	uint32_t lines[ZONE_LINES];
 };
 
@@ -58,6 +57,7 @@ struct zone {
 	unsigned char *map;
 	_Atomic uint32_t *locks;        /* dense and apart, so that the master touches nothing else */
 	unsigned char *first_bucket;
+	uint32_t *uses;                 /* by slot: lines from here on were never used; apart, so that looking touches no ledger */
 	struct zone_ledger *ledgers;    /* by slot; sparse, most are never touched */
 	struct siphash_key key;
 	/* this process's own: which lines of its ledger are free */

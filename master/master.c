@@ -92,8 +92,8 @@ on_place_left(void *ctx, struct place *place)
 {
 	struct master *m = ctx;
 
-	tlspool_unlock_dead(m->means.tls, place->slot);
-	zones_unlock_dead(m->means.zones, place->slot);
+	tlspool_unlock_dead(m->means.tls, BOARD_ONE(place->slot));
+	zones_unlock_dead(m->means.zones, BOARD_ONE(place->slot));
 	return settle_left(m->settle, place, zones_are_held(m->means.zones));
 }
 
@@ -405,7 +405,7 @@ static void
 set_up(struct master *m, const struct master_order *order)
 {
 	m->loop = loop_new(EVENTS_A_TURN);
-	m->board = board_new();
+	m->board = board_new(0);
 	m->spawn = spawn_new(m->loop, m->board, generation_conf(m->current)->master_process);
 	m->feed = feed_new(m->loop);
 	m->sources = sources_new(m->spawn, m->feed, on_changed, m);

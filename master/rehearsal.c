@@ -164,7 +164,7 @@ rehearsal(const struct conf *conf)
 
 	r.used = mem_array(conf->source_count, sizeof(struct source *));
 	r.loop = loop_new(16);
-	r.board = board_new();
+	r.board = board_new(0);
 	r.spawn = spawn_new(r.loop, r.board, false);
 	r.feed = feed_new(r.loop);
 	r.sources = sources_new(r.spawn, r.feed, on_changed, &r);

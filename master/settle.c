@@ -8,10 +8,12 @@
 #define ASKED_MAX 64u           /* questions to one worker, as many as surely fit into its channel */
 #define RETRY_MS 200u           /* until those are asked again whose answer was "not all", or for whom nobody had room */
 
-/* The ledger of a dead worker. */
+/* The ledgers of the dead: a worker of ours, or all that another master had. */
 struct debt {
 	struct list node;       /* settle->debts */
-	uint32_t slot, generation;
+	struct board_span dead;
+	bool ours;              /* its slot is not free before it is settled */
+	uint32_t generation;
 	uint64_t birth;
 	struct place *asked;    /* borrowed; NULL: nobody yet */
 };
@@ -97,7 +99,9 @@ has_zones_of(const struct place *place, const struct debt *debt)
 static void
 ask(struct settle *settle, struct debt *debt, struct place *place)
 {
-	const struct ipc_message message = { .kind = IPC_SETTLE, .index = debt->slot };
+	const struct ipc_message message = {
+		.kind = IPC_SETTLE, .index = debt->dead.first, .value = debt->dead.count,
+	};
 
 	if (asked_of(settle, place) < ASKED_MAX && place_offer(place, &message) == 0)
 		debt->asked = place;
@@ -179,20 +183,41 @@ excuse(struct settle *settle, const struct place *place)
 	}
 }
 
+static void
+owe(struct settle *settle, const struct debt *debt)
+{
+	struct debt *kept = mem_dup(debt, sizeof(*debt));
+
+	list_add(&settle->debts, &kept->node);
+}
+
 bool
 settle_left(struct settle *settle, struct place *place, bool holds)
 {
 	bool owes = holds && place->pid != 0 && place->role->kind == BOARD_WORKER;
-	struct debt *debt;
 
 	excuse(settle, place);
-	if (owes) {
-		debt = mem_alloc(sizeof(*debt));
-		*debt = (struct debt){ .slot = place->slot, .generation = place->generation, .birth = place->birth };
-		list_add(&settle->debts, &debt->node);
-	}
+	if (owes)
+		owe(settle, &(struct debt){
+		    .dead = BOARD_ONE(place->slot), .ours = true, .generation = place->generation, .birth = place->birth });
 	ask_all(settle);
 	return !owes;
+}
+
+void
+settle_others(struct settle *settle, struct board_span dead, uint32_t generation)
+{
+	owe(settle, &(struct debt){ .dead = dead, .generation = generation, .birth = UINT64_MAX });
+	ask_all(settle);
+}
+
+bool
+settle_owes_others(const struct settle *settle)
+{
+	LIST_EACH(node, &settle->debts)
+		if (!LIST_ENTRY(node, struct debt, node)->ours)
+			return true;
+	return false;
 }
 
 bool
@@ -201,14 +226,15 @@ settle_answered(struct settle *settle, struct place *place, const struct ipc_mes
 	LIST_EACH(node, &settle->debts) {
 		struct debt *debt = LIST_ENTRY(node, struct debt, node);
 
-		if (debt->asked != place || debt->slot != message->index)
+		if (debt->asked != place || debt->dead.first != message->index)
 			continue;
 		debt->asked = NULL;
 		if (message->value == 0) {
 			retry_later(settle);
 			return true;
 		}
-		board_release(spawn_board(settle->spawn), debt->slot);
+		if (debt->ours)
+			board_release(spawn_board(settle->spawn), debt->dead.first);
 		forget(debt);
 		ask_all(settle);
 		return true;

@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/board.h"
+
 struct ipc_message;
 struct loop;
 struct place;
@@ -34,7 +36,14 @@ void settle_awaited(struct settle *settle, struct place *place);
 bool settle_left(struct settle *settle, struct place *place, bool holds);
 bool settle_answered(struct settle *settle, struct place *place, const struct ipc_message *message);
 
-/* Slots that are not settled yet. */
+/*
+ * The same for the slots that another master has given to its children, who are all gone:
+ * workers of `generation` and younger ones have the zones that it shared with us.
+ */
+void settle_others(struct settle *settle, struct board_span dead, uint32_t generation);
+bool settle_owes_others(const struct settle *settle);
+
+/* Debts that are not settled yet. */
 unsigned settle_count(const struct settle *settle);
 
 #endif

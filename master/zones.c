@@ -289,14 +289,14 @@ zones_leave(struct zones *zones, struct conf *conf)
 }
 
 void
-zones_unlock_dead(struct zones *zones, uint32_t slot)
+zones_unlock_dead(struct zones *zones, struct board_span dead)
 {
 	LIST_EACH(node, &zones->limits)
-		zone_unlock_dead(LIST_ENTRY(node, struct limit, node)->zone, slot);
+		zone_unlock_dead(LIST_ENTRY(node, struct limit, node)->zone, dead);
 	LIST_EACH(node, &zones->caches) {
 		struct cache *cache = LIST_ENTRY(node, struct cache, node);
 
-		zone_unlock_dead(cache->accepted, slot);
-		zone_unlock_dead(cache->refused, slot);
+		zone_unlock_dead(cache->accepted, dead);
+		zone_unlock_dead(cache->refused, dead);
 	}
 }

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/board.h"
+
 struct conf;
 struct zone;
 struct zones;
@@ -39,7 +41,7 @@ void zones_leave(struct zones *zones, struct conf *conf);
 struct zone **zones_held(const struct zones *zones, size_t *count);
 bool zones_are_held(const struct zones *zones);
 
-/* Frees the locks that the dead slot held. */
-void zones_unlock_dead(struct zones *zones, uint32_t slot);
+/* Frees the locks that the dead held. */
+void zones_unlock_dead(struct zones *zones, struct board_span dead);
 
 #endif

@@ -277,13 +277,15 @@ swap_log(struct worker *w, unsigned index, int fd)
 		log_say(LOG_ALERT, "swapping a reopened log failed %s", log_errno(errno));
 }
 
-/* Gives back what a dead worker held, of any generation, and tells the master, who keeps its slot until then. */
+/* Gives back what dead workers held, of any generation, and tells the master, who keeps their slots until then. */
 static void
-settle(struct worker *w, uint32_t dead)
+settle(struct worker *w, const struct ipc_message *question)
 {
-	struct ipc_message done = { .kind = IPC_SETTLED, .index = dead, .value = 1 };
+	const struct board_span dead = { question->index, (uint32_t)question->value };
+	struct ipc_message done = { .kind = IPC_SETTLED, .index = dead.first, .value = 1 };
 
-	if (dead >= BOARD_SLOTS || dead == w->birth->slot)
+	if (dead.first > BOARD_SLOTS || dead.count > BOARD_SLOTS - dead.first ||
+	    (w->birth->slot >= dead.first && w->birth->slot - dead.first < dead.count))
 		return;
 	for (size_t i = 0; i < w->birth->zone_count; i++)
 		if (!zone_settle(w->birth->zones[i], w->birth->slot, dead))
@@ -303,7 +305,7 @@ obey(struct worker *w)
 		if (message.kind == IPC_LOGFILE)
 			swap_log(w, message.index, fd);
 		else if (message.kind == IPC_SETTLE)
-			settle(w, message.index);
+			settle(w, &message);
 		if (fd != -1)
 			close(fd);
 	}

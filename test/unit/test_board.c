@@ -5,17 +5,20 @@
 #include "test/unit/child.h"
 #include "test/unit/unit.h"
 
-START_TEST(slots_are_given_lowest_first_until_all_are_taken)
+START_TEST(slots_of_a_half_are_given_lowest_first_until_all_are_taken)
 {
-	struct board *board = board_new();
+	struct board *board = board_new((unsigned)_i);
+	uint32_t first = _i == 0 ? 0 : BOARD_HALF, workers;
 
-	for (uint32_t i = 0; i < BOARD_SLOTS; i++)
-		ck_assert_uint_eq(board_take(board, BOARD_WORKER, 1), i);
+	for (uint32_t i = 0; i < BOARD_HALF; i++)
+		ck_assert_uint_eq(board_take(board, BOARD_WORKER, 1), first + i);
 	ck_assert_uint_eq(board_take(board, BOARD_WORKER, 1), BOARD_NO_SLOT);
-	board_release(board, 7);
-	board_release(board, 3);
-	ck_assert_uint_eq(board_take(board, BOARD_HELPER, 2), 3);
-	ck_assert_uint_eq(board_take(board, BOARD_HELPER, 2), 7);
+	board_mean_sessions(board, 1, &workers);
+	ck_assert_uint_eq(workers, BOARD_HALF);
+	board_release(board, first + 7);
+	board_release(board, first + 3);
+	ck_assert_uint_eq(board_take(board, BOARD_HELPER, 2), first + 3);
+	ck_assert_uint_eq(board_take(board, BOARD_HELPER, 2), first + 7);
 	board_free(&board);
 	ck_assert_ptr_null(board);
 }
@@ -23,7 +26,7 @@ END_TEST
 
 START_TEST(a_slot_taken_again_keeps_counters_and_loses_gauges)
 {
-	struct board *board = board_new();
+	struct board *board = board_new(0);
 	uint32_t index = board_take(board, BOARD_WORKER, 1);
 	struct board_slot *slot = board_slot(board, index);
 
@@ -58,7 +61,7 @@ go_mad(void *data)
 
 START_TEST(a_mad_child_does_not_make_the_master_give_a_slot_twice)
 {
-	struct board *board = board_new();
+	struct board *board = board_new(0);
 	uint32_t workers;
 
 	ck_assert_uint_eq(board_take(board, BOARD_WORKER, 1), 0);
@@ -81,7 +84,7 @@ take_numbers(void *data)
 
 START_TEST(connection_numbers_are_unique_over_all_children)
 {
-	struct board *board = board_new();
+	struct board *board = board_new(0);
 	pid_t children[3];
 
 	ck_assert_uint_eq(board_next_connection(board), 1);
@@ -109,7 +112,7 @@ static const struct {
 
 START_TEST(the_mean_is_that_of_the_accepting_workers_of_a_generation)
 {
-	struct board *board = board_new();
+	struct board *board = board_new(0);
 	uint32_t workers = 9;
 
 	ck_assert_uint_eq(board_mean_sessions(board, 3, &workers), 0);
@@ -135,7 +138,7 @@ board_suite(void)
 	Suite *suite = suite_create("board");
 	TCase *tcase = tcase_create("board");
 
-	tcase_add_test(tcase, slots_are_given_lowest_first_until_all_are_taken);
+	tcase_add_loop_test(tcase, slots_of_a_half_are_given_lowest_first_until_all_are_taken, 0, 2);
 	tcase_add_test(tcase, a_slot_taken_again_keeps_counters_and_loses_gauges);
 	tcase_add_test(tcase, a_mad_child_does_not_make_the_master_give_a_slot_twice);
 	tcase_add_test(tcase, connection_numbers_are_unique_over_all_children);

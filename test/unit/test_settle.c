@@ -24,6 +24,7 @@ static int ready;
 /* What children do and have done, in memory that they share. */
 static struct {
 	_Atomic int asked, refuse, silent, early, mute;
+	_Atomic int first, count, pid;  /* of the last question, and who was asked */
 } *seen;
 
 /* --- the children --- */
@@ -33,6 +34,9 @@ answer(int channel, const struct ipc_message *question)
 {
 	struct ipc_message done = { .kind = IPC_SETTLED, .index = question->index, .value = 1 };
 
+	seen->first = (int)question->index;
+	seen->count = (int)question->value;
+	seen->pid = getpid();
 	seen->asked++;
 	if (seen->refuse > 0) {
 		seen->refuse--;
@@ -117,7 +121,7 @@ set_up(void)
 	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(seen, MAP_FAILED);
 	loop = loop_new(8);
-	board = board_new();
+	board = board_new(0);
 	spawn = spawn_new(loop, board, true);
 	settle = settle_new(loop, spawn);
 	spawn_set_heir(spawn, &heir);
@@ -245,6 +249,30 @@ START_TEST(where_no_worker_lives_the_next_one_settles_before_it_is_ready)
 }
 END_TEST
 
+/* The question has all of them in it; nobody's slot is ours to free. */
+START_TEST(the_dead_of_another_master_are_settled_by_one_of_ours)
+{
+	struct place places[2] = { 0 };
+	struct board_span theirs = BOARD_HALF_OF(1);
+
+	open_place(&places[0], &worker, 2);
+	open_place(&places[1], &worker, 3);
+	settle_others(settle, theirs, 3);
+	ck_assert(settle_owes_others(settle));
+	wait_settled();
+	ck_assert(!settle_owes_others(settle));
+	ck_assert_int_eq(seen->first, BOARD_HALF);
+	ck_assert_int_eq(seen->count, BOARD_HALF);
+	ck_assert_int_eq(seen->pid, places[1].pid);     /* the other has not all zones */
+	kill_one(&places[0]);
+	ck_assert_uint_eq(settle_count(settle), 1);
+	ck_assert(!settle_owes_others(settle));
+	wait_settled();
+	end_place(&places[0]);
+	end_place(&places[1]);
+}
+END_TEST
+
 START_TEST(who_dies_over_it_is_settled_in_turn)
 {
 	struct place places[WORKERS] = { 0 };
@@ -365,6 +393,7 @@ settle_suite(void)
 	tcase_add_test(tcase, a_dead_workers_slot_is_kept_until_it_is_settled);
 	tcase_add_loop_test(tcase, who_has_nothing_to_leave_leaves_its_slot_at_once, 0, 3);
 	tcase_add_test(tcase, where_no_worker_lives_the_next_one_settles_before_it_is_ready);
+	tcase_add_test(tcase, the_dead_of_another_master_are_settled_by_one_of_ours);
 	tcase_add_test(tcase, who_dies_over_it_is_settled_in_turn);
 	tcase_add_test(tcase, what_could_not_all_be_had_is_asked_for_again);
 	tcase_add_test(tcase, an_older_worker_has_not_all_zones_but_one_that_is_forked_now_has);

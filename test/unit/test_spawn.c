@@ -110,7 +110,7 @@ set_up(void)
 	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(seen, MAP_FAILED);
 	loop = loop_new(8);
-	board = board_new();
+	board = board_new(0);
 	spawn = spawn_new(loop, board, true);
 	capture_begin();
 }

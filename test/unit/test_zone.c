@@ -343,9 +343,9 @@ START_TEST(the_lock_of_the_dead_is_freed_and_its_half_entry_forgotten)
 	/* Until somebody says that it is dead nobody comes in, and nobody hangs. */
 	ck_assert_ptr_null(find(zone, 2, 17, true));
 	ck_assert_uint_eq(hold(zone, 2, 17, 1), 0);
-	zone_unlock_dead(zone, 3);
+	zone_unlock_dead(zone, BOARD_ONE(3));
 	ck_assert_ptr_null(find(zone, 2, 17, true));
-	zone_unlock_dead(zone, 1);
+	zone_unlock_dead(zone, BOARD_ONE(1));
 	ck_assert_ptr_null(find(zone, 2, 17, false));
 	value = find(zone, 2, 17, true);
 	ck_assert_uint_eq(value->sum, 0);
@@ -372,12 +372,47 @@ START_TEST(the_holds_of_the_dead_are_settled)
 	ck_assert_uint_ne(hold(zone, 2, 3, 1000), 0);
 	ck_assert_int_eq(child_run(leave_holds, NULL), 0);
 	ck_assert_uint_eq(holds(zone, 2, 3), 101);
-	zone_unlock_dead(zone, 1);
-	ck_assert(zone_settle(zone, 2, 1));
+	zone_unlock_dead(zone, BOARD_ONE(1));
+	ck_assert(zone_settle(zone, 2, BOARD_ONE(1)));
 	for (uint64_t key = 0; key < 10; key++)
 		ck_assert_uint_eq(holds(zone, 2, key), key == 3 ? 1 : 0);
-	ck_assert(zone_settle(zone, 2, 1));
+	ck_assert(zone_settle(zone, 2, BOARD_ONE(1)));
 	ck_assert_uint_eq(holds(zone, 2, 3), 1);
+}
+END_TEST
+
+static int
+leave_one(void *slot)
+{
+	open_own();
+	return hold(zone, *(const uint32_t *)slot, 3, 10) == 0;
+}
+
+START_TEST(a_span_of_the_dead_is_settled_and_nobody_else)
+{
+	uint32_t slots[] = { 0, 1, 4, 5 };
+
+	for (int i = 0; i < UNIT_COUNT(slots); i++)
+		ck_assert_int_eq(child_run(leave_one, &slots[i]), 0);
+	ck_assert_uint_eq(holds(zone, 6, 3), 4);
+	ck_assert(zone_settle(zone, 6, (struct board_span){ 1, 4 }));
+	ck_assert_uint_eq(holds(zone, 6, 3), 2);
+	ck_assert(zone_settle(zone, 6, (struct board_span){ 0, 6 }));
+	ck_assert_uint_eq(holds(zone, 6, 3), 0);
+}
+END_TEST
+
+START_TEST(only_locks_within_the_span_are_freed)
+{
+	static const struct board_span dead = { 1, 4 };
+
+	for (uint32_t i = 0; i < 7; i++)
+		zone->locks[i] = i;
+	zone->locks[7] = ZONE_ABANDONED | 3;
+	zone_unlock_dead(zone, dead);
+	for (uint32_t i = 0; i < 7; i++)
+		ck_assert_uint_eq(zone->locks[i], i < 2 || i > 5 ? i : (i | ZONE_ABANDONED));
+	ck_assert_uint_eq(zone->locks[7], ZONE_ABANDONED | 3);
 }
 END_TEST
 
@@ -387,10 +422,10 @@ START_TEST(a_drop_that_cannot_get_in_leaves_the_hold_to_the_settling)
 
 	ck_assert_int_eq(child_run(die_inside, NULL), -SIGKILL);
 	zone_drop(zone, 2, handle);
-	zone_unlock_dead(zone, 1);
+	zone_unlock_dead(zone, BOARD_ONE(1));
 	ck_assert_uint_eq(holds(zone, 4, 3), 1);
 	ck_assert_uint_ne(hold(zone, 2, 3, 10), handle);
-	ck_assert(zone_settle(zone, 4, 2));
+	ck_assert(zone_settle(zone, 4, BOARD_ONE(2)));
 	ck_assert_uint_eq(holds(zone, 4, 3), 0);
 }
 END_TEST
@@ -437,8 +472,8 @@ START_TEST(a_process_killed_at_any_time_leaves_no_hold)
 		ck_assert_uint_ne(hold(zone, 2, key, 100), 0);
 	for (unsigned round = 0; round < 100; round++) {
 		kill_at_some_point(round);
-		zone_unlock_dead(zone, 1);
-		ck_assert(zone_settle(zone, 2, 1));
+		zone_unlock_dead(zone, BOARD_ONE(1));
+		ck_assert(zone_settle(zone, 2, BOARD_ONE(1)));
 		for (uint64_t key = 0; key < 5; key++)
 			ck_assert_uint_eq(holds(zone, 2, key), 1);
 	}
@@ -477,7 +512,7 @@ hold_two_and_drop_them(void)
 static void
 settle_another(void)
 {
-	zone_settle(zone, 1, 4);
+	zone_settle(zone, 1, BOARD_ONE(4));
 }
 
 static void (*const scenes[])(void) = { hold_two_and_drop_them, settle_another };
@@ -507,8 +542,8 @@ bury_and_check(unsigned long instruction)
 	struct zone *copy = photograph();
 	bool settled;
 
-	zone_unlock_dead(copy, 1);
-	settled = zone_settle(copy, 3, 1) && zone_settle(copy, 3, 4);
+	zone_unlock_dead(copy, BOARD_ONE(1));
+	settled = zone_settle(copy, 3, BOARD_ONE(1)) && zone_settle(copy, 3, BOARD_ONE(4));
 	if (!settled || holds(copy, 3, 5) != 1 || holds(copy, 3, 6) != 0)
 		ck_abort_msg("killed after instruction %lu: %u and %u holds left", instruction, holds(copy, 3, 5),
 		    holds(copy, 3, 6));
@@ -563,8 +598,8 @@ START_TEST(nonsense_in_the_memory_leads_nowhere)
 			zone_drop(zone, 1, handle);
 		if ((value = find(zone, 1, (uint64_t)lrand48(), true)) != NULL)
 			zone_done(zone, 1, value);
-		zone->ledgers[0].used = 4000;
-		zone_settle(zone, 1, 0);
+		zone->uses[0] = 4000;
+		zone_settle(zone, 1, BOARD_ONE(0));
 	}
 }
 END_TEST
@@ -587,6 +622,8 @@ zone_suite(void)
 	tcase_add_test(in_wide, a_bucket_lets_one_process_in_at_a_time);
 	tcase_add_test(in_wide, no_number_of_processes_passes_the_limit);
 	tcase_add_test(in_wide, the_holds_of_the_dead_are_settled);
+	tcase_add_test(in_wide, a_span_of_the_dead_is_settled_and_nobody_else);
+	tcase_add_test(in_wide, only_locks_within_the_span_are_freed);
 	tcase_add_test(in_wide, a_process_killed_at_any_time_leaves_no_hold);
 	tcase_set_timeout(in_wide, 120);
 	suite_add_tcase(suite, in_wide);

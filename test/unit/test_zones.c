@@ -110,7 +110,7 @@ START_TEST(a_lock_of_a_dead_process_is_freed)
 	box_init(&box, "logins", SIZE);
 	ck_assert_int_eq(zones_use(zones, &box.conf), 0);
 	ck_assert_ptr_nonnull(zone_find(box.caches[0].refused, 7, key, true));
-	zones_unlock_dead(zones, 7);
+	zones_unlock_dead(zones, BOARD_ONE(7));
 	entry = zone_find(box.caches[0].refused, 8, key, true);
 	ck_assert_ptr_nonnull(entry);
 	zone_done(box.caches[0].refused, 8, entry);
