@@ -11,6 +11,7 @@
 #include "common/num.h"
 
 #define PORT_MAX 65535u
+#define MAPPED_BITS 96u         /* that all IPv4-mapped addresses begin with */
 #define PATH_MAX_LEN (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 
 /* Takes 16 bytes; those of an IPv4-mapped address become IPv4 (RFC 4291 section 2.5.5.2). */
@@ -47,6 +48,24 @@ addr_parse(struct addr *a, const char *text, size_t len)
 	}
 	*a = parsed;
 	return 0;
+}
+
+const char *
+addr_parse_network(struct addr *net, unsigned *bits, const char *text)
+{
+	size_t len = strcspn(text, "/");
+	unsigned above;
+
+	if (addr_parse(net, text, len) == -1)
+		return "not an IP address";
+	*bits = addr_width(net);
+	if (text[len] == '\0')
+		return NULL;
+	above = net->family == AF_INET && memchr(text, ':', len) != NULL ? MAPPED_BITS : 0;
+	if (num_parse(text + len + 1, above + *bits, bits) == -1 || *bits < above)
+		return "prefix length out of range";
+	*bits -= above;
+	return NULL;
 }
 
 unsigned

@@ -31,6 +31,13 @@ struct endpoint {
 /* Reads a literal IPv4 or IPv6 address (no brackets, no port). Returns 0, or -1. The port becomes 0. */
 int addr_parse(struct addr *a, const char *text, size_t len);
 
+/*
+ * Reads an address, or address/bits in CIDR form (RFC 4632 section 3.1, RFC 4291 section 2.3); without /bits
+ * all count. Of an IPv4-mapped network the bits are those of IPv6 and at least 96; *bits is what is left of them for
+ * IPv4. Returns NULL, or a static phrase saying what is wrong.
+ */
+const char *addr_parse_network(struct addr *net, unsigned *bits, const char *text);
+
 /* 32, 128, or 0: the bits of an address of this family. */
 unsigned addr_width(const struct addr *a);
 

@@ -7,7 +7,6 @@
 #include "common/addr.h"
 #include "common/mem.h"
 #include "common/must.h"
-#include "common/num.h"
 
 /* Rules are numbered as they come, from 1; the number and the verdict are one word, so that the lesser word came first. */
 #define RULE(number, allow) ((number) * 2u + (allow))
@@ -123,27 +122,13 @@ make_room(struct addrset *set)
 	set->nodes = mem_resize(set->nodes, set->size * sizeof(*set->nodes));
 }
 
-/* Returns NULL, or what is wrong with a network. */
-static const char *
-read_network(const char *text, struct addr *net, unsigned *bits)
-{
-	size_t len = strcspn(text, "/");
-
-	if (addr_parse(net, text, len) == -1)
-		return "not an IP address";
-	*bits = addr_width(net);
-	if (text[len] == '/' && num_parse(text + len + 1, *bits, bits) == -1)
-		return "prefix length out of range";
-	return NULL;
-}
-
 const char *
 addrset_add(struct addrset **setp, bool allow, const char *text)
 {
 	bool is_unix = strcmp(text, "unix:") == 0, is_all = strcmp(text, "all") == 0;
 	struct addr net = { .family = AF_UNSPEC };
 	unsigned bits = 0;
-	const char *why = is_unix || is_all ? NULL : read_network(text, &net, &bits);
+	const char *why = is_unix || is_all ? NULL : addr_parse_network(&net, &bits, text);
 	struct addrset *set;
 	uint32_t rule;
 

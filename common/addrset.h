@@ -6,7 +6,7 @@
  * the peer may, so NULL, the empty set, admits everyone. The master builds a
  * set while it reads the configuration and nobody changes it after fork():
  * all workers share it without locks. Asking costs a walk down a tree, however
- * many rules there are. Built on: addr, mem, num.
+ * many rules there are. Built on: addr, mem.
  */
 #ifndef POSTERN_COMMON_ADDRSET_H
 #define POSTERN_COMMON_ADDRSET_H
@@ -17,10 +17,9 @@ struct addr;
 struct addrset;
 
 /*
- * Appends a rule to *setp, which the caller owns. `text` is "all", "unix:", an address,
- * or address/bits in CIDR form (RFC 4632 section 3.1, RFC 4291 section 2.3); it
- * is not kept. Returns NULL, or a static phrase saying what is wrong with `text`,
- * and then the set is unchanged.
+ * Appends a rule to *setp, which the caller owns. `text` is "all", "unix:", or what
+ * addr_parse_network() reads; it is not kept. Returns NULL, or a static phrase saying
+ * what is wrong with `text`, and then the set is unchanged.
  */
 const char *addrset_add(struct addrset **setp, bool allow, const char *text);
 

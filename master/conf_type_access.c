@@ -3,7 +3,6 @@
 
 #include "common/addrset.h"
 #include "common/conf.h"
-#include "common/num.h"
 #include "master/conf_build.h"
 #include "master/conf_print.h"
 #include "master/conf_say.h"
@@ -14,12 +13,10 @@
 static void
 warn_of_low_bits(struct conf_build *b, const char *network)
 {
-	size_t len = strcspn(network, "/");
 	struct addr addr;
 	unsigned bits;
 
-	if (network[len] == '\0' || addr_parse(&addr, network, len) == -1 ||
-	    num_parse(network + len + 1, addr_width(&addr), &bits) == -1)
+	if (addr_parse_network(&addr, &bits, network) != NULL)
 		return;
 	for (unsigned bit = bits; bit < addr_width(&addr); bit++) {
 		if ((addr.ip[bit / 8] & 0x80 >> bit % 8) != 0) {

@@ -24,7 +24,13 @@ static const struct {
 	{ "10.0.0.0/8",         "10.255.0.1",             true },
 	{ "10.0.0.0/8",         "11.0.0.1",               false },
 	{ "10.0.0.0/8",         "::ffff:10.1.2.3",        true },         /* addr_parse() unmaps it */
-	{ "::ffff:10.0.0.0/8",  "10.1.2.3",               true },
+	{ "::ffff:10.1.2.3",    "10.1.2.3",               true },
+	{ "::ffff:10.0.0.0/104", "10.255.0.1",            true },         /* bits are those of the form that is written */
+	{ "::ffff:10.0.0.0/104", "11.0.0.1",              false },
+	{ "::ffff:10.0.0.0/104", "a00::1",                false },
+	{ "::ffff:0:0/96",      "192.0.2.1",              true },
+	{ "::ffff:0:0/96",      "::1",                    false },
+	{ "::fffe:0:0/95",      "192.0.2.1",              false },        /* IPv6, which IPv4 is not */
 	{ "10.0.0.1",           "10.0.0.1",               true },
 	{ "10.0.0.1",           "10.0.0.2",               false },
 	{ "10.0.0.0/31",        "10.0.0.1",               true },
@@ -111,6 +117,9 @@ static const struct {
 	{ "10.0.0.0/255.0.0.0", "prefix length out of range" },
 	{ "10.0.0.0/4294967304", "prefix length out of range" },
 	{ "::/129",         "prefix length out of range" },
+	{ "::ffff:10.0.0.0/8",  "prefix length out of range" },
+	{ "::ffff:10.0.0.0/95", "prefix length out of range" },
+	{ "::ffff:10.0.0.0/129", "prefix length out of range" },
 };
 
 START_TEST(a_rule_that_is_none_leaves_the_set_alone)
