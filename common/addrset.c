@@ -184,6 +184,32 @@ addrset_allows(const struct addrset *set, const struct addr *peer)
 	return (rule & 1) != 0;
 }
 
+/* Children lie within their parent, so this goes no deeper than an address has bits. */
+static unsigned
+depth_from(const struct addrset *set, uint32_t at)
+{
+	unsigned left, right;
+
+	if (at == 0)
+		return 0;
+	left = depth_from(set, set->nodes[at].children[0]);
+	right = depth_from(set, set->nodes[at].children[1]);
+	return 1 + (left > right ? left : right);
+}
+
+unsigned
+addrset_depth(const struct addrset *set)
+{
+	unsigned most = 0;
+
+	for (int family = 0; set != NULL && family < FAMILIES; family++) {
+		unsigned depth = depth_from(set, set->roots[family]);
+
+		most = depth > most ? depth : most;
+	}
+	return most;
+}
+
 void
 addrset_free(struct addrset **setp)
 {

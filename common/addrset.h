@@ -26,6 +26,12 @@ const char *addrset_add(struct addrset **setp, bool allow, const char *text);
 /* Says whether `peer` may come in. A UNIX-domain peer can match only "all" and "unix:". */
 bool addrset_allows(const struct addrset *set, const struct addr *peer);
 
+/*
+ * How many networks an answer takes a look at, for the worst peer: no more than an
+ * address has bits, and one, whatever the number of rules.
+ */
+unsigned addrset_depth(const struct addrset *set);
+
 /* Frees every rule and leaves the empty set, NULL. */
 void addrset_free(struct addrset **setp);
 

@@ -188,6 +188,60 @@ START_TEST(a_tree_says_what_a_list_would)
 }
 END_TEST
 
+/* As many rules as there are; what a question costs does not follow. */
+static const struct {
+	uint16_t family;
+	unsigned bits, rules;
+} crowds[] = {
+	{ AF_INET, 32, 10000 }, { AF_INET, 32, 100000 }, { AF_INET6, 64, 10000 }, { AF_INET6, 128, 100000 },
+};
+
+/* No two numbers below 2^32 have the same network. */
+static void
+add_numbered(struct addrset **set, uint32_t number, uint16_t family, unsigned bits)
+{
+	struct addr net = { .family = family };
+	uint32_t hash = number * 2654435761u;   /* odd */
+	char text[ADDR_TEXT], rule[ADDR_TEXT + 8];
+
+	for (int i = 0; i < 4; i++)
+		net.ip[family == AF_INET ? i : 2 * i] = (unsigned char)(hash >> 8 * i);
+	snprintf(rule, sizeof(rule), "%s/%u", addr_format(text, &net), bits);
+	ck_assert_ptr_null(addrset_add(set, false, rule));
+}
+
+START_TEST(ten_thousand_rules_cost_no_more_than_an_address_has_bits)
+{
+	struct addrset *set = NULL;
+
+	for (uint32_t i = 0; i < crowds[_i].rules; i++)
+		add_numbered(&set, i, crowds[_i].family, crowds[_i].bits);
+	ck_assert_uint_le(addrset_depth(set), 33);      /* four bytes tell them apart */
+	ck_assert_uint_ge(addrset_depth(set), 14);      /* less would not hold so many */
+	addrset_free(&set);
+}
+END_TEST
+
+/* Each network within the one before. */
+START_TEST(the_deepest_tree_is_as_deep_as_an_address)
+{
+	struct addrset *set = NULL;
+	struct addr inside = peer_of("::"), outside = peer_of("8000::");
+	char rule[ADDR_TEXT];
+
+	ck_assert_uint_eq(addrset_depth(set), 0);
+	for (unsigned bits = 0; bits <= 128; bits++) {
+		snprintf(rule, sizeof(rule), "::/%u", 128 - bits);
+		ck_assert_ptr_null(addrset_add(&set, bits % 2 == 0, rule));
+		ck_assert_ptr_null(addrset_add(&set, bits % 2 != 0, rule));
+	}
+	ck_assert_uint_eq(addrset_depth(set), 129);
+	ck_assert(addrset_allows(set, &inside));
+	ck_assert(addrset_allows(set, &outside));
+	addrset_free(&set);
+}
+END_TEST
+
 Suite *
 addrset_suite(void)
 {
@@ -199,6 +253,8 @@ addrset_suite(void)
 	tcase_add_test(tcase, whom_no_rule_names_may_come_in);
 	tcase_add_loop_test(tcase, a_rule_that_is_none_leaves_the_set_alone, 0, UNIT_COUNT(bad));
 	tcase_add_loop_test(tcase, a_tree_says_what_a_list_would, 0, 40);
+	tcase_add_loop_test(tcase, ten_thousand_rules_cost_no_more_than_an_address_has_bits, 0, UNIT_COUNT(crowds));
+	tcase_add_test(tcase, the_deepest_tree_is_as_deep_as_an_address);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
