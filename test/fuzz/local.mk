@@ -20,6 +20,14 @@ FUZZ_TARGETS += test/fuzz/fuzz_addr
 test_fuzz_fuzz_addr_SOURCES = test/fuzz/fuzz_addr.c $(FUZZ_MAIN)
 test_fuzz_fuzz_addr_LDADD = libcommon.a $(FUZZ_LIBS)
 
+FUZZ_TARGETS += test/fuzz/fuzz_addrset
+test_fuzz_fuzz_addrset_SOURCES = test/fuzz/fuzz_addrset.c $(FUZZ_MAIN)
+test_fuzz_fuzz_addrset_LDADD = libcommon.a $(FUZZ_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_quote
+test_fuzz_fuzz_quote_SOURCES = test/fuzz/fuzz_quote.c $(FUZZ_MAIN)
+test_fuzz_fuzz_quote_LDADD = libproto.a libcommon.a $(FUZZ_LIBS)
+
 FUZZ_TARGETS += test/fuzz/fuzz_log
 test_fuzz_fuzz_log_SOURCES = test/fuzz/fuzz_log.c $(FUZZ_MAIN)
 test_fuzz_fuzz_log_LDADD = libcommon.a $(FUZZ_LIBS)
