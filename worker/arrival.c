@@ -11,10 +11,15 @@
 
 _Static_assert(PROXYHDR_MAX <= SHIFT_SCRATCH, "a whole header can be looked at");
 
-/* Would any server behind this listen have the client? SNI chooses among them, and then that one is asked. */
+/*
+ * Will no server behind this listen have the client? Where TLS comes first SNI chooses among them, and then that
+ * one is asked; in the clear the first one speaks, whomever STARTTLS may choose later.
+ */
 static bool
 is_hopeless(const struct session *s)
 {
+	if (!s->listen->ssl)
+		return !addrset_allows(session_server(s)->clients, &s->addr);
 	for (struct server **server = s->listen->servers; *server != NULL; server++)
 		if (addrset_allows((*server)->clients, &s->addr))
 			return false;
