@@ -195,8 +195,8 @@ def imap_backend(wire, user=None, password=None, capability="IMAP4rev1", on_comm
         wire.send(tag + b" OK backend " + verb + b"\r\n")
 
 
-def pop3_backend(wire, user=None, password=None, on_command=None):
-    wire.send(b"+OK backend ready\r\n")
+def pop3_backend(wire, user=None, password=None, on_command=None, greeting=b"+OK backend ready"):
+    wire.send(greeting + b"\r\n")
     while True:
         line = wire.line()
         if not line:
