@@ -222,13 +222,21 @@ on_refused(struct session *s, const struct refusal *why)
 	run(s);
 }
 
+/* Of the time that a client has until it is let in. It has run since the client came, but for what others took. */
+static uint64_t
+left_of(const struct session *s, uint64_t limit_ms)
+{
+	uint64_t used_ms = loop_now_ms(s->shift->loop) - s->progress_ms;
+
+	return used_ms < limit_ms ? limit_ms - used_ms : 1;
+}
+
 static const struct petitioner petitioner = { .accepted = handover_begin, .refused = on_refused };
 
 /* A fresh entry for the session. */
 static void
 make_entry(struct session *s)
 {
-	uint64_t used_ms = loop_now_ms(s->shift->loop) - s->progress_ms;
 	struct entry *e = s->entry = entry_new(session_server(s), &s->addr);
 
 	e->petitioner = &petitioner;
@@ -239,7 +247,7 @@ make_entry(struct session *s)
 		e->facts.proxy_source = &s->proxied->source;
 		e->facts.proxy_destination = &s->proxied->destination;
 	}
-	e->left_ms = used_ms < e->left_ms ? e->left_ms - used_ms : 1;
+	e->left_ms = left_of(s, e->left_ms);
 	if (conn_is_secure(&s->client))
 		learn_tls(s);
 }
@@ -389,7 +397,7 @@ void
 dialogue_begin(struct session *s)
 {
 	if (s->listen->ssl)
-		handshake_begin(s, session_server(s)->timeout, begin);
+		handshake_begin(s, left_of(s, session_server(s)->timeout), begin);
 	else
 		begin(s);
 }
