@@ -129,6 +129,14 @@ has_room(struct accept *a)
 	return seats_free(&shift->seats);
 }
 
+/* The socket is no listening one any more: somebody who has it, too, has shut it down. It would say so without end. */
+static void
+give_up(struct accept *a, struct door *d, int error)
+{
+	log_say(LOG_ALERT, "accept4() on %s failed %s: nobody comes in there any more", d->listen->text, log_errno(error));
+	loop_unwatch(a->shift->loop, &d->io);
+}
+
 /* Takes one client. Returns 1; 0 when none waits; -1 when this worker steps aside. */
 static int
 take(struct accept *a, struct door *d)
@@ -148,6 +156,10 @@ take(struct accept *a, struct door *d)
 	if (fd == -1 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
 		starve(a, errno);
 		return -1;
+	}
+	if (fd == -1 && (errno == EINVAL || errno == EBADF || errno == ENOTSOCK)) {
+		give_up(a, d, errno);
+		return 0;
 	}
 	if (fd == -1)   /* ECONNABORTED and its kin concern a client that has gone already */
 		return errno == EAGAIN ? 0 : 1;

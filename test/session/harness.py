@@ -81,6 +81,10 @@ class Vitals:
         fields = (self.proc / "stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
 
+    def wakeups(self):
+        """How often it has gone to sleep so far, and so has been woken."""
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (self.proc / "status").read_text(), re.M).group(1))
+
     def descriptors(self):
         return len(os.listdir(self.proc / "fd"))
 
