@@ -29,7 +29,7 @@ class Dovecot:
     """IMAP on port 143 and POP3 on 110 of an address, users from a passwd-file, mail in Maildirs.
 
     With `tls`, a pair of certificate and key, also imaps on 993 and pop3s on 995, and
-    STARTTLS, without which no password is taken.
+    STARTTLS, without which no password is taken. `first` stands in front of the passdb, `more` at the end.
     """
 
     CONFIG = """
@@ -50,6 +50,7 @@ mail_debug = no
 auth_mechanisms = plain login
 auth_failure_delay = 0
 login_trusted_networks = {trusted}
+{first}
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN username_format=%u {dir}/users
@@ -97,7 +98,7 @@ service anvil {{
     NO_TLS = "ssl = no\ndisable_plaintext_auth = no"
     TLS = "ssl = required\nssl_cert = <{}\nssl_key = <{}"
 
-    def __init__(self, env, ip, users, trusted="", more="", tls=None):
+    def __init__(self, env, ip, users, trusted="", more="", tls=None, first=""):
         self.program = program("dovecot")
         self.dir = env.path("dovecot")
         self.ip, self.imap, self.pop3, self.delivered = ip, (ip, 143), (ip, 110), 0
@@ -107,7 +108,7 @@ service anvil {{
         os.chown(self.dir / "mail", 65534, 65534)
         env.write("dovecot/users", "".join(f"{user}:{{PLAIN}}{password}\n" for user, password in users.items()))
         self.config = env.write("dovecot/dovecot.conf", self.CONFIG.format(
-            dir=self.dir, ip=ip, number=env.number, trusted=trusted, more=more,
+            dir=self.dir, ip=ip, number=env.number, trusted=trusted, more=more, first=first,
             ssl=self.TLS.format(*tls) if tls else self.NO_TLS, imaps=993 if tls else 0, pop3s=995 if tls else 0))
         env.keep(self)
         self.start()

@@ -7,7 +7,7 @@ import guide
 from certs import Authority
 from harness import Postern, Skip, Wire, eventually, netns, weight
 from peers import AuthHttp, Listener, accept, imap_backend, pop3_backend, smtp_backend
-from real import MariaDB, answers, program
+from real import Dovecot, MariaDB, answers, program
 from stage import b64
 
 CONF = "/etc/postern/postern.conf"
@@ -153,3 +153,83 @@ def test_perdition_its_table(env):
     more = guide.located(env, guide.block("coming-from-perdition", "two more lines:"))
     house.change("server {", more + "server {")
     assert house.lets_in("joe") and house.heard[-1][0] == 7 and not house.lets_in("joe", "wrong")
+
+
+# -- coming-from-dovecot
+
+def real_login(house, dovecot, port, *said):
+    """Says these lines, each once the one before was answered; Dovecot's word on the login, and the session's id."""
+    client = house.client(port, source=house.env.ip(42))
+    for line in said:
+        client.send(line)
+        answer = client.line()
+        while answer.startswith(b"* "):
+            answer = client.line()
+    assert answer.startswith((b"a OK", b"+OK")), answer
+    ident = house.line("client logged in").rpartition("session: ")[2]
+    eventually(lambda: f"rip={house.env.ip(42)}" in dovecot.log() and f"session=<{ident}>" in dovecot.log(),
+               f"Dovecot knows the client, and that it is session {ident}")
+    client.close()
+
+
+POP3, IMAP = (110, b"USER joe\r\n", b"PASS sesame\r\n"), (143, b"a LOGIN joe sesame\r\n")
+
+
+def test_dovecot_a_passwd_file(env):
+    house = guide.House(env, "coming-from-dovecot", 0, files=["/etc/postern/users"])
+    for host, port in (7, 143), (8, 143), (8, 10143):
+        house.backend(host, port)
+    for user, there in ("joe", (8, 143, b"joe")), ("ann", (8, 10143, b"ann@isp")), ("bob", (7, 143, b"bob")):
+        assert house.lets_in(user) and house.heard[-1][:2] == there[:2] and there[2] in house.heard[-1][2], house.heard
+    assert b"Moving" in house.login("eve") and not house.lets_in("joe", "wrong")
+
+
+@weight(3)
+def test_dovecot_a_passdb_that_asks_nobody(env):
+    more = guide.located(env, guide.block("coming-from-dovecot", "/etc/dovecot/conf.d/10-gateway.conf"))
+    dovecot = Dovecot(env, env.ip(7), {"joe": "sesame"}, more=more.replace(env.ip(1), "127.0.0.0/8"))
+    for said in IMAP, POP3:
+        house = guide.House(env, "coming-from-dovecot", 1)
+        real_login(house, dovecot, *said)
+        assert not house.lets_in("joe", "wrong")
+        house.postern.stop()
+
+
+@weight(3)
+def test_dovecot_a_passdb_in_sql(env):
+    if not (env.build / "postern-auth-mysql").exists():
+        raise Skip("postern was built without auth_mysql")
+    database = MariaDB(env, env.ip(5))
+    database.sql(f"""
+        CREATE DATABASE mail;
+        CREATE TABLE mail.users (userid varchar(128), domain varchar(128), password varchar(255), host varchar(255),
+            destuser varchar(255), allow_nets varchar(255));
+        CREATE USER postern IDENTIFIED BY 'sesame';
+        GRANT SELECT ON mail.users TO postern;
+        INSERT INTO mail.users VALUES ('joe', 'example.org', '{{PLAIN}}sesame', '{env.ip(8)}', NULL, NULL),
+            ('ann', 'example.org', '{{PLAIN}}sesame', NULL, 'ann@isp', '127.0.0.0/8')""")
+    env.write("etc/mysql.secret", "sesame\n", 0o600)
+    house = guide.House(env, "coming-from-dovecot", 2)
+    for host in 7, 8:
+        house.backend(host, users={"joe@example.org": "sesame", "ann@isp": "sesame", "ann@example.org": "sesame"})
+    assert house.lets_in("joe@example.org") and house.heard[-1][0] == 8
+    assert house.lets_in("ann@example.org") and b"ann@isp" in house.heard[-1][2]
+    assert not house.lets_in("joe@example.org", "wrong") and len(house.heard) == 4
+    old = re.search(r"SELECT.*:domain", house.postern.config.read_text(), re.S)[0]
+    house.change(old, guide.block("coming-from-dovecot", "password without judging it:"))
+    assert house.lets_in("joe@example.org") and not house.lets_in("joe@example.org", "wrong")
+    assert not house.lets_in("eve@example.org")
+
+
+@weight(3)
+def test_dovecot_a_master_user(env):
+    masters = guide.located(env, guide.block("coming-from-dovecot", "/etc/dovecot/master-users"))
+    path = env.write("master-users", masters.replace(env.ip(1), "127.0.0.1"), 0o644)
+    passdb = guide.block("coming-from-dovecot", "/etc/dovecot/conf.d/auth-master.conf.ext")
+    passdb = guide.replaced(passdb, {"/etc/dovecot/master-users": path})
+    dovecot = Dovecot(env, env.ip(7), {"joe": "unknown to the gateway"}, trusted="127.0.0.0/8", first=passdb)
+    env.write("etc/users", "joe:{PLAIN}sesame\neve:{PLAIN}sesame\n", 0o600)
+    house = guide.House(env, "coming-from-dovecot", 3, files=["/etc/postern/master.secret"])
+    real_login(house, dovecot, *IMAP)
+    assert house.lets_in("joe") and not house.lets_in("joe", "wrong")
+    assert not house.lets_in("eve"), "whom the backend does not know no master user can be"
