@@ -8,6 +8,7 @@ libmaster_a_SOURCES += master/names.h master/names.c
 libmaster_a_SOURCES += master/tls_build.h master/tls_build.c
 libmaster_a_SOURCES += master/logfile.h master/logfile.c master/listener.h master/listener.c
 libmaster_a_SOURCES += master/inherited.h master/inherited.c master/activation.h master/activation.c
+libmaster_a_SOURCES += master/notify.h master/notify.c
 libmaster_a_SOURCES += master/spawn.h master/spawn.c master/helper.h master/helper.c master/source.h master/source.c
 libmaster_a_SOURCES += master/zones.h master/zones.c master/settle.h master/settle.c
 libmaster_a_SOURCES += master/rehearsal.h master/rehearsal.c

@@ -26,6 +26,7 @@
 #include "master/generation.h"
 #include "master/inherited.h"
 #include "master/logfile.h"
+#include "master/notify.h"
 #include "master/pidfile.h"
 #include "master/reload.h"
 #include "master/settle.h"
@@ -51,6 +52,7 @@ struct master {
 	struct feed *feed;
 	struct sources *sources;
 	struct generation_means means;
+	struct notify *notify;
 	struct generation *current;     /* held: in force, or about to be; its log is the process's */
 	struct reload *reload;
 	bool reload_wanted;             /* asked for before there was anything to reload */
@@ -125,6 +127,7 @@ wind_up(struct master *m, enum phase phase, int signal)
 	if (m->phase >= phase)
 		return;
 	m->phase = phase;
+	notify_stopping(m->notify, phase == STOPPING ? "Stopping" : "Waiting for the last sessions to end");
 	loop_timer_stop(&m->limit);
 	reload_cancel(m->reload);
 	generations_end(&m->means, signal);
@@ -203,6 +206,13 @@ write_pid(struct master *m)
 }
 
 static void
+begin_reload(struct master *m)
+{
+	notify_reloading(m->notify);
+	reload_begin(m->reload, m->current);
+}
+
+static void
 begin_to_serve(struct master *m)
 {
 	loop_timer_stop(&m->limit);
@@ -214,8 +224,9 @@ begin_to_serve(struct master *m)
 	use_log(m);
 	sources_leave_terminal(m->sources);
 	daemon_succeed();
+	notify_ready(m->notify, "Serving");
 	if (m->reload_wanted)
-		reload_begin(m->reload, m->current);
+		begin_reload(m);
 }
 
 static void
@@ -295,12 +306,17 @@ on_reloaded(void *ctx, struct generation *generation)
 	struct master *m = ctx;
 	struct generation *old = m->current;
 
+	if (generation == NULL) {
+		notify_ready(m->notify, "Serving; the last reload failed, the configuration in force is kept");
+		return;
+	}
 	generation_hold(generation);
 	m->current = generation;
 	generation_succeed(generation, old);
 	use_log(m);
 	move_pid_file(m);
 	log_say(LOG_NOTICE, "reconfigured");
+	notify_ready(m->notify, "Serving");
 	generation_retire(old, SIGQUIT);
 	generation_release(old);
 }
@@ -332,7 +348,7 @@ reload(struct master *m)
 	if (m->phase == STARTING)
 		m->reload_wanted = true;
 	else if (m->phase == SERVING)
-		reload_begin(m->reload, m->current);
+		begin_reload(m);
 }
 
 /* What is on its way is given up, or its workers would come in the stead of those that go. */
@@ -345,6 +361,7 @@ rest(struct master *m)
 		log_say(LOG_NOTICE, "the reload on its way is given up");
 	reload_cancel(m->reload);
 	generation_rest(m->current);
+	notify_ready(m->notify, "Resting without workers (WINCH)");
 }
 
 static void
@@ -420,6 +437,7 @@ set_up(struct master *m, const struct master_order *order)
 	m->reload = reload_new(m->loop, &m->means, order->request, on_reloaded, m);
 	m->look.run = on_look;
 	m->limit.on_time = on_start_limit;
+	notify_watch(m->notify, m->loop);
 	m->signals = (struct loop_io){ .on_events = on_signal, .fd = signals_open() };
 	if (m->signals.fd == -1 || loop_watch(m->loop, &m->signals, EPOLLIN) == -1)
 		must_die("signalfd() failed");
@@ -435,6 +453,7 @@ tear_down(struct master *m)
 	loop_timer_stop(&m->tickets);
 	loop_close(m->loop, &m->signals);
 	reload_free(&m->reload);
+	notify_free(&m->notify);
 	log_say(LOG_NOTICE, "exit");
 	log_use(NULL);
 	generation_release(m->current);
@@ -467,6 +486,7 @@ master_run(const struct master_order *order)
 	list_init(&m.means.all);
 	m.means.tls = tlspool_new();
 	m.means.zones = zones_new();
+	m.notify = notify_new();
 	m.current = generation_open(&m.means, order->conf, NULL);
 	if (m.current != NULL && background && daemon_begin() == -1) {
 		generation_discard(m.current, NULL);
@@ -474,6 +494,7 @@ master_run(const struct master_order *order)
 	}
 	if (m.current == NULL) {
 		inherited_close(&m.means.inherited);
+		notify_free(&m.notify);
 		tlspool_free(&m.means.tls);
 		zones_free(&m.means.zones);
 		return EXIT_FAILURE;

@@ -61,6 +61,7 @@ fail(struct reload *reload)
 		conf_free(&reload->conf);
 	say_kept();
 	end(reload);
+	reload->done(reload->ctx, NULL);
 }
 
 static void

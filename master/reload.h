@@ -19,7 +19,10 @@ struct generation_means;
 struct loop;
 struct reload;
 
-/* The new generation serves. To let it succeed the old one, and retire that, is the callee's. */
+/*
+ * The new generation serves. To let it succeed the old one, and retire that, is the callee's.
+ * NULL: it was refused, which has been said, and nothing has changed.
+ */
 typedef void reload_callback(void *ctx, struct generation *generation);
 
 /* `request` and `means` are borrowed; request->generation is counted up with each load. */

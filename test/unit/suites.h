@@ -114,6 +114,7 @@
 	SUITE(logfile) \
 	SUITE(listener) \
 	SUITE(inherited) \
+	SUITE(notify) \
 	SUITE(spawn) \
 	SUITE(settle) \
 	SUITE(zones) \
