@@ -22,14 +22,11 @@ bound(uint64_t kept)
 }
 
 int
-capability_keep(uint64_t kept)
+capability_limit(uint64_t kept)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
 
-	/* First, while there is CAP_SETPCAP. */
-	if (bound(kept) == -1 || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == -1)
-		return -1;
 	if (syscall(SYS_capget, &header, sets) == -1)
 		return -1;
 	for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
@@ -38,4 +35,11 @@ capability_keep(uint64_t kept)
 		sets[i].inheritable = 0;
 	}
 	return syscall(SYS_capset, &header, sets) == -1 ? -1 : 0;
+}
+
+int
+capability_keep(uint64_t kept)
+{
+	/* First, while there is CAP_SETPCAP. */
+	return bound(kept) == -1 ? -1 : capability_limit(kept);
 }

@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "common/capability.h"
 #include "common/mem.h"
 
 extern char **environ;
@@ -83,12 +85,21 @@ refuse:
 	return -1;
 }
 
-int
-proc_become(const char *user, uid_t uid, gid_t gid)
+/* Who is root no more has no capability any more, unless it asks for them to stay. */
+static int
+change(const char *user, uid_t uid, gid_t gid, bool keep)
 {
-	if (geteuid() != 0)
-		return prove(uid, gid);
-	if (initgroups(user, gid) == -1 || setresgid(gid, gid, gid) == -1 || setresuid(uid, uid, uid) == -1)
+	if (keep && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == -1)
+		return -1;
+	return initgroups(user, gid) == -1 || setresgid(gid, gid, gid) == -1 || setresuid(uid, uid, uid) == -1 ? -1 : 0;
+}
+
+int
+proc_become(const char *user, uid_t uid, gid_t gid, uint64_t kept)
+{
+	if (geteuid() == 0 && change(user, uid, gid, kept != 0) == -1)
+		return -1;
+	if (uid != 0 && capability_limit(kept) == -1)
 		return -1;
 	return prove(uid, gid);
 }

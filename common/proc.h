@@ -1,7 +1,7 @@
 /*
  * proc - what a process makes of itself
  *
- * Built on: log, mem.
+ * Built on: capability, mem.
  */
 #ifndef POSTERN_COMMON_PROC_H
 #define POSTERN_COMMON_PROC_H
@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -23,9 +24,10 @@ void proc_title(const char *title);
 /*
  * Becomes `uid`, `gid` with the groups of `user` and no others, for good, and then proves
  * it: every way back must fail. Only meaningful as root; anyone else must be `uid` and `gid`
- * already. Returns 0, or -1 with errno: EPERM when there is a way back or nothing may change.
+ * already. But where `uid` is 0, no capability is left that is not in `kept` (common/capability).
+ * Returns 0, or -1 with errno: EPERM when there is a way back or nothing may change.
  */
-int proc_become(const char *user, uid_t uid, gid_t gid);
+int proc_become(const char *user, uid_t uid, gid_t gid, uint64_t kept);
 
 /* Closes every descriptor from `lowest` up but those listed. */
 void proc_close_others(int lowest, const int *keep, size_t count);

@@ -251,7 +251,7 @@ change_user(const struct helper_plan *plan)
 {
 	if (geteuid() != 0)
 		return;
-	if (proc_become(plan->user, plan->uid, plan->gid) == -1)
+	if (proc_become(plan->user, plan->uid, plan->gid, 0) == -1)
 		give_up(plan, "giving up root");
 	if (plan->uid == 0 && capability_keep(KEPT_BY_ROOT) == -1)
 		give_up(plan, "giving up capabilities");

@@ -83,7 +83,7 @@ drop_privileges(const struct conf *conf)
 	const char *user = conf->user != NULL ? conf->user : POSTERN_USER;
 	const struct passwd *account = geteuid() == 0 ? getpwnam(user) : NULL;
 
-	if (account != NULL && proc_become(user, account->pw_uid, account->pw_gid) == -1)
+	if (account != NULL && proc_become(user, account->pw_uid, account->pw_gid, 0) == -1)
 		_exit(EXIT_FAILURE);
 }
 

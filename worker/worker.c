@@ -100,7 +100,7 @@ become(const struct worker *w)
 	if (proc_limit(RLIMIT_CORE, conf->rlimit_core) == -1)
 		log_say(LOG_ALERT, "setrlimit(RLIMIT_CORE, %lld) failed %s", conf->rlimit_core, log_errno(errno));
 	set_affinity(conf, w->birth->index);
-	if (geteuid() == 0 && proc_become(conf->user, conf->uid, conf->gid) == -1)
+	if (proc_become(conf->user, conf->uid, conf->gid, 0) == -1)
 		fail(w, "giving up root", errno);
 	if (conf->working_directory != NULL && chdir(conf->working_directory) == -1)
 		fail(w, "chdir() to working_directory", errno);

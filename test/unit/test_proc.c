@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "common/capability.h"
 #include "test/unit/child.h"
 #include "test/unit/unit.h"
 
@@ -121,7 +123,7 @@ become(void *account)
 	gid_t groups[8];
 	int count;
 
-	if (setgroups(1, (gid_t[]){ 4242 }) == -1 || proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid) == -1)
+	if (setgroups(1, (gid_t[]){ 4242 }) == -1 || proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid, 0) == -1)
 		return 1;
 	if (getuid() != pw->pw_uid || geteuid() != pw->pw_uid || getgid() != pw->pw_gid || getegid() != pw->pw_gid)
 		return 2;
@@ -132,6 +134,48 @@ become(void *account)
 	return setuid(0) == -1 && seteuid(0) == -1 && setgid(0) == -1 ? 0 : 4;
 }
 
+/* What the kernel says of the capabilities of this process. */
+static int
+count_sets(const char *value)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	char line[256], *found;
+	int count = 0;
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		if (strncmp(line, "Cap", 3) == 0 && strncmp(line, "CapBnd", 6) != 0 && (found = strchr(line, '\t')) != NULL)
+			count += strncmp(found + 1, value, 16) == 0;
+	if (file != NULL)
+		fclose(file);
+	return count;
+}
+
+static int
+become_with(void *account)
+{
+	const struct passwd *pw = account;
+
+	if (proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid, CAPABILITY(CAP_NET_RAW)) == -1)
+		return 1;
+	if (count_sets("0000000000002000") != 2 || count_sets("0000000000000000") != 2)
+		return 2;
+	if (setuid(0) == 0 || seteuid(0) == 0 || setgroups(0, NULL) == 0)
+		return 3;
+	/* It has no more of them the next time. */
+	if (proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid, 0) == -1 || count_sets("0000000000000000") != 4)
+		return 4;
+	return proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid, CAPABILITY(CAP_NET_RAW)) == 0 &&
+	    count_sets("0000000000000000") == 4 ? 0 : 5;
+}
+
+static int
+become_without(void *account)
+{
+	const struct passwd *pw = account;
+
+	return proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid, 0) == 0 && count_sets("0000000000000000") == 4 ? 0 : 1;
+}
+
 static int
 keep_privileges(void *account)
 {
@@ -140,7 +184,7 @@ keep_privileges(void *account)
 	/* A saved id of 0 is a way back. */
 	if (setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == -1 || setresuid(pw->pw_uid, pw->pw_uid, 0) == -1)
 		return 1;
-	return proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid) == -1 && errno == EPERM ? 0 : 2;
+	return proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid, 0) == -1 && errno == EPERM ? 0 : 2;
 }
 
 static int
@@ -148,11 +192,11 @@ become_another(void *account)
 {
 	const struct passwd *pw = account;
 
-	if (proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid) == -1)
+	if (proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid, 0) == -1)
 		return 1;
-	if (proc_become("root", 0, 0) == 0 || proc_become("other", pw->pw_uid + 1, pw->pw_gid) == 0)
+	if (proc_become("root", 0, 0, 0) == 0 || proc_become("other", pw->pw_uid + 1, pw->pw_gid, 0) == 0)
 		return 2;
-	return proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid);
+	return proc_become(pw->pw_name, pw->pw_uid, pw->pw_gid, 0);
 }
 
 START_TEST(root_becomes_an_account_for_good)
@@ -162,6 +206,8 @@ START_TEST(root_becomes_an_account_for_good)
 	if (geteuid() != 0 || pw == NULL)
 		return;
 	ck_assert_int_eq(child_run(become, pw), 0);
+	ck_assert_int_eq(child_run(become_with, pw), 0);
+	ck_assert_int_eq(child_run(become_without, pw), 0);
 	ck_assert_int_eq(child_run(keep_privileges, pw), 0);
 	ck_assert_int_eq(child_run(become_another, pw), 0);
 }
@@ -172,7 +218,7 @@ START_TEST(who_is_the_account_already_need_not_change)
 	struct passwd *pw = getpwuid(geteuid());
 
 	ck_assert_ptr_nonnull(pw);
-	ck_assert_int_eq(proc_become(pw->pw_name, geteuid(), getegid()), 0);
+	ck_assert_int_eq(proc_become(pw->pw_name, geteuid(), getegid(), 0), 0);
 }
 END_TEST
 
