@@ -273,6 +273,13 @@ struct conf_resolver {
 /* The PROXY header that a backend gets. */
 enum proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_V1, PROXY_PROTOCOL_V2 };
 
+/* proxy_bind: from which address a backend is connected. */
+struct conf_bind {
+	struct addr addr;               /* AF_UNSPEC: the client's own */
+	bool transparent;               /* it need not be one of this machine's */
+	struct conf_place place;
+};
+
 /* How to log in at a backend. */
 enum proxy_auth {
 	PROXY_AUTH_AUTO,                /* a password by the protocol's own command (SMTP: by what EHLO offers), a token as it came */
@@ -327,6 +334,7 @@ struct server {
 	unsigned auth_helpers;          /* what its source was given as `helpers` */
 	/* where to */
 	struct conf_name *proxy_pass;   /* NULL: the source names the backend */
+	const struct conf_bind *proxy_bind;     /* NULL: the system chooses */
 	size_t proxy_buffer;
 	uint64_t proxy_timeout;
 	bool proxy_pass_error_message;
@@ -378,6 +386,7 @@ struct conf {
 	const char **environment;       /* NULL-ended "NAME=value": exactly what workers see */
 	unsigned timer_resolution;      /* 0: exact */
 	bool debug_stop;                /* debug_points stop */
+	bool binding, transparent;      /* some server has a proxy_bind, one that is transparent */
 	const char *helper_path;
 	bool ssl_object_cache_inheritable;              /* a reload takes over certificates whose files are unchanged */
 	/* events */

@@ -300,6 +300,22 @@ sock_connect_from(const struct addr *from, bool transparent, const struct endpoi
 }
 
 int
+sock_try_from(const struct addr *from, bool transparent, const char **step)
+{
+	const struct endpoint at = { .addr = *from };
+	int fd, result, error;
+
+	*step = "socket";
+	if ((fd = open_socket(&at, 0)) == -1)
+		return -1;
+	result = leave_from(fd, from, transparent, step);
+	error = errno;
+	close(fd);
+	errno = error;
+	return result;
+}
+
+int
 sock_connect(const struct endpoint *to, bool *pending)
 {
 	const char *step;

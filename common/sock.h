@@ -57,6 +57,9 @@ int sock_connect(const struct endpoint *to, bool *pending);
 int sock_connect_from(const struct addr *from, bool transparent, const struct endpoint *to, bool *pending,
     const char **step);
 
+/* Would that work now, as far as it can be known without a place to go? Returns as above, but 0. */
+int sock_try_from(const struct addr *from, bool transparent, const char **step);
+
 /* The length that sock_connect_from() gives an address in bind(2): the only one that SANDBOX_BINDING lets through. */
 #define SOCK_BIND_LEN sizeof(struct sockaddr_storage)
 

@@ -8,6 +8,7 @@
 #include "common/addrset.h"
 #include "common/mem.h"
 #include "common/must.h"
+#include "master/conf_binds.h"
 #include "master/conf_build.h"
 #include "master/conf_listens.h"
 #include "master/conf_networks.h"
@@ -127,6 +128,7 @@ conf_check(struct conf *conf, const struct conf_request *request)
 		return -1;
 	place_syslogs(conf->draft);
 	conf_networks_build(conf);
+	conf_binds_check(conf);
 	warn_of_affinity(conf);
 	if (!conf->draft->has_mail)
 		conf_say(LOG_WARN, &nowhere, "no \"mail\" section in configuration, nothing is served");

@@ -209,6 +209,7 @@ const struct directive directives[] = {
 	/* where to */
 	{ "proxy", IN_BOTH, 1, 1, &type_proxy, NO_FIELD },
 	{ "proxy_pass", IN_BOTH, 1, 1, &type_proxy_pass, OF_SERVER(proxy_pass) },
+	{ "proxy_bind", IN_BOTH, 1, 2, &type_bind, OF_SERVER(proxy_bind), .fallback = "off" },
 	{ "proxy_buffer", IN_BOTH, 1, 1, &type_size, OF_SERVER(proxy_buffer), .fallback = "4k",
 	    .min = 1, .max = MAX_BUFFER },
 	{ "proxy_timeout", IN_BOTH, 1, 1, &type_msec, OF_SERVER(proxy_timeout), .fallback = "24h",

@@ -71,6 +71,9 @@ extern const struct conf_type type_error_log, type_server_log;
 /* Of mail and server (conf_type_mail.c). */
 extern const struct conf_type type_protocol, type_server_names, type_header, type_proxy_pass, type_master, type_proxy;
 
+/* proxy_bind (conf_type_bind.c). */
+extern const struct conf_type type_bind;
+
 /* The auth_* lines of a chain, and what stands beside them (conf_type_auth.c). */
 extern const struct conf_type type_auth_http, type_auth_introspection, type_auth_file, type_auth_mysql, type_auth_pam;
 extern const struct conf_type type_auth_jwt, type_auth_passthrough, type_auth_query, type_auth_names, type_auth_scopes;

@@ -19,11 +19,12 @@ libmaster_a_SOURCES += \
 	master/conf_table.h master/conf_table.c \
 	master/conf_type.h master/conf_type.c master/conf_type_main.c master/conf_type_log.c \
 	master/conf_type_word.c master/conf_type_mail.c master/conf_type_listen.c master/conf_type_tls.c \
-	master/conf_type_auth.c master/conf_type_upstream.c \
+	master/conf_type_auth.c master/conf_type_upstream.c master/conf_type_bind.c \
 	master/conf_parameter.h master/conf_parameter.c \
 	master/conf_secret.h master/conf_secret.c \
 	master/conf_sources.h master/conf_sources.c \
 	master/conf_chain.h master/conf_chain.c \
+	master/conf_binds.h master/conf_binds.c \
 	master/conf_print.h master/conf_print.c \
 	master/conf_build.h master/conf_build.c \
 	master/conf_say.h master/conf_say.c \

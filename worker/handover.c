@@ -6,6 +6,7 @@
 
 #include "common/mem.h"
 #include "worker/aim.h"
+#include "worker/dial.h"
 #include "worker/entry.h"
 #include "worker/gate.h"
 #include "worker/guard.h"
@@ -481,8 +482,9 @@ try_next(struct session *s)
 	set_timer(s, e->peers.count - e->next_peer);
 	peer = &e->peers.peers[e->next_peer++];
 	remember_peer(s, peer);
-	fd = sock_connect(peer, &pending);
-	if (fd == -1 || conn_open(&s->backend, s->shift->loop, fd, pending, session_on_backend) == -1)
+	if ((fd = dial_begin(s, peer, &pending)) == -1)
+		fail_over(s);
+	else if (conn_open(&s->backend, s->shift->loop, fd, pending, session_on_backend) == -1)
 		connect_failed(s, errno);
 	else if (!pending)
 		on_connected(s);

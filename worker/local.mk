@@ -23,6 +23,7 @@ libworker_a_SOURCES = \
 	worker/aim.h worker/aim.c \
 	worker/means.h worker/means.c \
 	worker/preface.h worker/preface.c \
+	worker/dial.h worker/dial.c \
 	worker/relay.h worker/relay.c \
 	worker/farewell.h worker/farewell.c \
 	worker/naming.h worker/naming.c \

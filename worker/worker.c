@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/capability.h"
 #include "common/ipc.h"
 #include "common/mem.h"
 #include "common/must.h"
@@ -92,6 +94,7 @@ static void
 become(const struct worker *w)
 {
 	const struct conf *conf = w->birth->conf;
+	uint64_t kept = conf->transparent ? CAPABILITY(CAP_NET_RAW) : 0;
 
 	if (conf->worker_priority != 0 && setpriority(PRIO_PROCESS, 0, conf->worker_priority) == -1)
 		log_say(LOG_ALERT, "setpriority(%d) failed %s", conf->worker_priority, log_errno(errno));
@@ -100,7 +103,7 @@ become(const struct worker *w)
 	if (proc_limit(RLIMIT_CORE, conf->rlimit_core) == -1)
 		log_say(LOG_ALERT, "setrlimit(RLIMIT_CORE, %lld) failed %s", conf->rlimit_core, log_errno(errno));
 	set_affinity(conf, w->birth->index);
-	if (proc_become(conf->user, conf->uid, conf->gid, 0) == -1)
+	if (proc_become(conf->user, conf->uid, conf->gid, kept) == -1)
 		fail(w, "giving up root", errno);
 	if (conf->working_directory != NULL && chdir(conf->working_directory) == -1)
 		fail(w, "chdir() to working_directory", errno);
@@ -375,6 +378,7 @@ static void
 serve(struct worker *w)
 {
 	struct ipc_message ready = { .kind = IPC_READY };
+	const struct conf *conf = w->birth->conf;
 
 	w->accept = accept_new(&w->shift, w->birth->bell);
 	/* What was to be settled when there was no worker comes before all clients. */
@@ -383,7 +387,7 @@ serve(struct worker *w)
 	watch_master(w);
 	if (accept_open(w->accept) == -1)
 		fail(w, "epoll_ctl()", errno);
-	if (sandbox_enter(SANDBOX_CLOSED) == -1)
+	if (sandbox_enter(conf->binding ? SANDBOX_BINDING : SANDBOX_CLOSED) == -1)
 		fail(w, "entering the sandbox", errno);
 	if (ipc_send(w->birth->channel, &ready, -1) == -1)
 		fail(w, "saying ready", errno);

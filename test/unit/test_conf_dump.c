@@ -42,7 +42,7 @@ static const char *const texts[] = {
 	"mail { resolver [::1] two.test:54 valid=1m 127.0.0.1 ipv4=off; server_name a.b; max_errors 0; timeout 1500ms; auth_http http://localhost:9/a;\n"
 	"auth_http_header 'X Y' \"a $b;{}#'\\\\\\\\\"; auth_http_header Z ''; error_log m;\n"
 	"server { listen two.test:24-25 backlog=9 rcvbuf=1k sndbuf=2k so_keepalive=1m::9 multipath; error_log s crit;\n"
-	"smtp_capabilities \"SIZE 1\" '' a\\\\b; smtp_auth none; smtp_greeting_delay 5s; proxy_pass localhost;\n"
+	"smtp_capabilities \"SIZE 1\" '' a\\\\b; smtp_auth none; smtp_greeting_delay 5s; proxy_pass localhost; proxy_bind 127.0.0.9;\n"
 	"resolver off; resolver_timeout 1ms; }\n"
 	"server { listen unix:/s mode=0600 owner=root group=0; protocol pop3; auth_file users; auth_helpers 7;\n"
 	"proxy_pass 127.0.0.1; pop3_auth apop cram-md5; }\n"
