@@ -94,6 +94,10 @@ def run_one(number, entry, build, keep):
 def inside(spec, number, build, folder):
     """The process that runs a single test."""
     module, name = spec.split(":")
+    # Who runs us in the background ignores some of these, and what we start would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for each in signal.SIGHUP, signal.SIGQUIT:
+        signal.signal(each, signal.SIG_DFL)
     env = harness.Env(number, pathlib.Path(build), pathlib.Path(folder))
     try:
         getattr(importlib.import_module(module), name)(env)
