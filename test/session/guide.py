@@ -43,6 +43,13 @@ def block(guide, name, number=0):
     return [text for found, text in blocks(guide) if found == name][number]
 
 
+def promised(guide, *lines):
+    """The guide does have these words."""
+    text = (DOC / guide).read_text()
+    for line in lines:
+        assert line in text, f"doc/{guide} has no {line!r}"
+
+
 def replaced(text, changes):
     """The text with paths and addresses of the test in place of the guide's; each must be there."""
     for old, new in changes.items():
@@ -69,6 +76,7 @@ class House:
         for path in files:
             self.put(path)
         inside = re.fullmatch(r"mail \{\n(.*)\}\n", block(name, self.CONF, number), re.S).group(1)
+        inside = inside.replace("    server_name         mail.example.com;\n", "")     # which it is anyway
         self.postern = env.postern(located(env, inside, changes), level="info", **options)
 
     def put(self, path, text=None):
@@ -76,11 +84,11 @@ class House:
         text = located(self.env, block(self.name, path)) if text is None else text
         return self.env.write(path.replace("/etc/postern", "etc"), text, 0o600)
 
-    def client(self, port=143, source=None, tls=None):
+    def client(self, port=143, source=None, tls=None, name="mail.example.com", session=None):
         """A client that has been greeted, by TLS with such a context."""
         client = Wire.to((self.env.ip(), port), source)
         if tls:
-            client.secure(tls)
+            client.secure(tls, name, session)
         self.greeting = client.line()
         return client
 
@@ -100,7 +108,7 @@ class House:
     def backend(self, host, port=143, users=None):
         """An IMAP server at ip(host), with these users or for everybody; `heard` has what it is told."""
         def serve(wire):
-            wire.send(b"* OK [CAPABILITY IMAP4rev1] backend\r\n")
+            wire.send(b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] backend\r\n")
             for line in iter(wire.line, b""):
                 self.heard.append((host, port, line))
                 tag, verb, *words = line.decode().replace('"', "").split()
