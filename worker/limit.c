@@ -105,13 +105,24 @@ key_of(const struct conf_limit_zone *zone, const struct subject *who, unsigned c
 	return zone != NULL;
 }
 
+/* Is there room for the key? What has been counted there has some, whatever the count. */
+static bool
+has_place(const struct session *s, const struct conf_limit *limit, const unsigned char key[LIMITZONE_KEY])
+{
+	void *entry = zone_find(limit->zone->zone, s->shift->number, key, false);
+
+	if (entry != NULL)
+		zone_done(limit->zone->zone, s->shift->number, entry);
+	return entry != NULL;
+}
+
 static void
-log_excess(const struct session *s, const struct conf_limit *limit)
+log_excess(const struct session *s, const struct conf_limit *limit, bool has_place)
 {
 	const struct server *server = session_server(s);
 
-	session_log(s, server->conn_limit_level, "limiting connections%s by zone \"%s\"",
-	    server->conn_limit_dry_run ? ", dry run," : "", limit->name);
+	session_log(s, server->conn_limit_level, "limiting connections%s by zone \"%s\"%s",
+	    server->conn_limit_dry_run ? ", dry run," : "", limit->name, has_place ? "" : ", which is full");
 }
 
 /* Takes what this limit counts. False if there are too many. */
@@ -128,7 +139,7 @@ take(struct session *s, const struct conf_limit *limit, const struct subject *wh
 		add_hold(s, limit->zone, handle, who->arrives);
 		return true;
 	}
-	log_excess(s, limit);
+	log_excess(s, limit, has_place(s, limit, key));
 	return session_server(s)->conn_limit_dry_run;
 }
 

@@ -276,6 +276,48 @@ def test_the_first_of_several_limits_that_is_reached_decides(env):
         client.close()
 
 
+def come_from_everywhere(stage, count):
+    """Clients of as many addresses; each with the first that it heard."""
+    clients = []
+    for i in range(count):
+        client = stage.connect()
+        client.send(v1(f"10.0.{i // 256}.{i % 256}"))
+        clients.append((client, client.line().rstrip(b"\r\n")))
+    return clients
+
+
+def test_a_zone_that_is_full_has_no_room_for_others(env):
+    """Whom it cannot count it does not let in: a limit that is off when many come would be none. Room that is given back is used."""
+    mail = "limit_conn_zone $remote_addr zone=small:32k; limit_conn small 5; set_real_ip_from 127.0.0.0/8;"
+    options = {"mail": mail, "listen": "proxy_protocol", "level": "info", "events": "worker_connections 10000;",
+               "main": "worker_rlimit_nofile 20000;"}
+    stage = Stage(env, "imap", {"limit": "", "dry": "limit_conn_dry_run on;"}, **options)
+    clients = come_from_everywhere(stage, 900)
+    refused = [i for i, (_, heard) in enumerate(clients) if heard == BYE["imap"]]
+    assert all(heard in (b"* OK IMAP4 ready", BYE["imap"]) for _, heard in clients)
+    assert 100 <= refused[0] and 100 <= len(refused) <= 700, (len(refused), refused[:5])
+    stage.postern.wait_log('limiting connections by zone "small", which is full while', len(refused))
+    dry = stage.connect("dry")
+    dry.send(v1(f"10.0.{refused[0] // 256}.{refused[0] % 256}"))
+    dry.expect(b"* OK IMAP4 ready")
+    stage.postern.wait_log('limiting connections, dry run, by zone "small", which is full')
+    dry.close()
+    again = stage.connect()         # whose address is counted already is none of those
+    again.send(v1("10.0.0.0"))
+    again.expect(b"* OK IMAP4 ready")
+    again.close()
+    for client, _ in clients:
+        client.close()
+
+    def is_let_in():
+        client = stage.connect()
+        client.send(v1(f"10.0.{refused[0] // 256}.{refused[0] % 256}"))
+        heard = client.line()
+        client.close()
+        return heard.startswith(b"* OK")
+    eventually(is_let_in, "there is room again")
+
+
 # -- over all workers
 
 def test_all_workers_count_together_and_a_reload_forgets_nothing(env):
