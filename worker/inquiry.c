@@ -77,16 +77,21 @@ keep_refusal(struct entry *e, const struct refusal *why)
 	e->refusal.challenge = e->refusal_challenge;
 }
 
-/* What a refused login costs in time: the first what is configured, each further one of the session twice as much. */
+uint64_t
+inquiry_delay_ms(uint64_t first_ms, unsigned refusals)
+{
+	uint64_t most = first_ms > DELAY_MAX_MS ? first_ms : DELAY_MAX_MS, delay = first_ms;
+
+	for (unsigned i = 0; i < refusals && delay > 0 && delay < most; i++)
+		delay *= 2;
+	return delay < most ? delay : most;
+}
+
+/* What a refused login costs in time. */
 static uint64_t
 delay_ms(struct session *s)
 {
-	uint64_t delay = session_server(s)->auth_failure_delay, most = delay > DELAY_MAX_MS ? delay : DELAY_MAX_MS;
-
-	for (unsigned i = 0; i < s->entry->refusals && delay > 0 && delay < most; i++)
-		delay *= 2;
-	s->entry->refusals++;
-	return delay < most ? delay : most;
+	return inquiry_delay_ms(session_server(s)->auth_failure_delay, s->entry->refusals++);
 }
 
 /* The refusal that was kept is said, now or after a silence. */

@@ -19,6 +19,12 @@ struct session;
 /* Asks. `credentials` stay until the petitioner has heard. */
 void inquiry_begin(struct session *s, const struct credentials *credentials);
 
+/*
+ * How long the refusal behind so many others of the session waits, of which the first waits `first_ms`: twice
+ * as long each time, but no longer than half a minute, or `first_ms` if that is more.
+ */
+uint64_t inquiry_delay_ms(uint64_t first_ms, unsigned refusals);
+
 /* Is a question, or the silence after it, under way? */
 bool inquiry_is_pending(const struct session *s);
 

@@ -123,6 +123,7 @@
 #define UNIT_WORKER(SUITE) \
 	SUITE(seat) \
 	SUITE(bucket) \
+	SUITE(inquiry) \
 	SUITE(epitaph) \
 	SUITE(means) \
 	SUITE(sni) \
