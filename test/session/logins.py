@@ -115,9 +115,9 @@ WAYS = [Way("imap", "plain", "command"), Way("pop3", "plain", "command"), Way("p
     if (method, form) != ("cram-md5", "initial")]
 
 
-def greeted(protocol, address, context=None):
+def greeted(protocol, address, context=None, source=None):
     """A client that is ready to log in."""
-    client = Wire.to(address)
+    client = Wire.to(address, source)
     if context:
         client.secure(context)
     client.timestamp = client.line().split()[-1]

@@ -3,9 +3,11 @@ import os
 import select
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
-from harness import PATIENCE, eventually, weight
-from peers import accept, imap_backend
+from harness import PATIENCE, Wire, eventually, weight
+from logins import WAYS, greeted
+from peers import accept, imap_backend, smtp_backend
 from stage import Stage, b64
 from test_arrival import v1
 
@@ -204,6 +206,76 @@ def test_right_logins_that_come_all_at_once_all_get_in(env):
     for client in clients:
         assert client.line().rstrip(b"\r\n") == GOOD
         client.close()
+
+
+METHODS = {"imap": "plain login cram-md5 xoauth2 oauthbearer", "smtp": "plain login cram-md5 xoauth2 oauthbearer",
+           "pop3": "plain apop cram-md5 xoauth2 oauthbearer"}
+
+
+def test_every_way_to_log_in_is_guarded(env):
+    """One wrong login by each, from an address of its own; the right one behind it asks nobody."""
+    for protocol, methods in METHODS.items():
+        ways = [way for way in WAYS if way.protocol == protocol and way.method != "external"]
+        stage = Stage(env, protocol, {"": f"{protocol}_auth {methods};"}, answer={"Auth-Status": "no"},
+                      mail=BY_ADDRESS.replace("burst=3", "burst=1"))
+
+        def hear(way, source):
+            client = greeted(protocol, stage.address(), source=source)
+            way.begin(client, b"joe", b"secret")
+            line = way.end(client, b"joe", b"secret")
+            client.close()
+            return line
+
+        def case(number, way):
+            source = env.ip(10 + number)
+            heard = [hear(way, source), hear(way, source)]
+            if b"Too many failed logins" in heard[0] or b"Too many failed logins" not in heard[1]:
+                return f"{way}: {heard}"
+        with ThreadPoolExecutor(len(ways)) as pool:
+            wrong = [said for said in pool.map(case, range(len(ways)), ways) if said]
+        assert not wrong, "\n".join(wrong)
+        assert asked(stage) == len(ways)
+        env.close()
+
+
+def test_no_hash_is_computed_for_who_is_over_the_limit(env):
+    """The helpers, which would, stand still; who is not over the limit waits for them."""
+    users = env.write("users", "joe:{PLAIN}right\n", 0o600)
+    stage = make(env, BY_ADDRESS, servers={"": f"auth_file {users}; proxy_pass {env.ip(2)}:2000;"})
+    for _ in range(3):
+        assert guess(stage, "joe", "wrong") .startswith(b"a NO [AUTHENTICATIONFAILED]")
+    helpers = stage.postern.children("auth_file")
+    for pid in helpers:
+        os.kill(pid, signal.SIGSTOP)
+    assert guess(stage, "joe", "right") == LIMITED
+    other = come(stage, "192.0.2.2")
+    other.send(b"a LOGIN joe right\r\n")
+    other.quiet(0.3)
+    for pid in helpers:
+        os.kill(pid, signal.SIGCONT)
+    other.expect(GOOD)
+    other.close()
+
+
+def test_a_recipient_is_no_login(env):
+    """With smtp_auth none, one that is refused costs its sender nothing, nor is it held back by failed logins."""
+    def answer(request):
+        if request["Auth-Method"] != "none":
+            return {"Auth-Status": "no"}
+        return {"Auth-Status": "no such user", "Auth-Error-Code": "550", "Auth-Wait": "1"} if "nobody" in request["Auth-SMTP-To"] \
+            else accept(env.ip(2), 2000)
+    stage = Stage(env, "smtp", {"": "smtp_auth none plain;"}, answer=answer, mail=BY_ADDRESS.replace("burst=3", "burst=1"),
+                  backend=lambda wire: smtp_backend(wire))
+    client = stage.client()
+    client.send(b"MAIL FROM:<a@b>\r\n" + b"RCPT TO:<nobody@c>\r\n" * 2)
+    client.expect(b"250 2.0.0 OK", *[b"550 no such user"] * 2)
+    login = b"AUTH PLAIN " + b64(b"", b"joe", b"x") + b"\r\n"
+    assert b"Too many" not in stage.say(login)
+    late = stage.client()
+    late.send(login)
+    late.expect(b"454 4.7.0 Too many failed logins")
+    late.send(b"MAIL FROM:<a@b>\r\nRCPT TO:<joe@c>\r\n")
+    late.expect(b"250 2.0.0 OK", b"250 2.1.5 backend takes it")
 
 
 # -- whom it does not concern
