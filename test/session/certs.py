@@ -16,6 +16,31 @@ def make_dhparam(path, group="ffdhe2048"):
     return path
 
 
+def der(tag, *parts):
+    """A DER element (X.690 section 8.1)."""
+    body = b"".join(parts)
+    size = b"" if len(body) < 128 else len(body).to_bytes((len(body).bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(size) if size else len(body)]) + size + body
+
+
+def der_split(body):
+    """The elements that stand in the content of one, each with its head."""
+    parts = []
+    while body:
+        size, at = body[1], 2
+        if size & 0x80:
+            at += size & 0x7f
+            size = int.from_bytes(body[2:at], "big")
+        parts.append(body[:at + size])
+        body = body[at + size:]
+    return parts
+
+
+def der_content(element):
+    return element[len(element) - int.from_bytes(element[2:2 + (element[1] & 0x7f)], "big"):] if element[1] & 0x80 \
+        else element[2:]
+
+
 class Authority:
     """A CA in the test's folder, by itself or below `parent`. What it issues is a pair of paths, (certificate, key)."""
 
@@ -96,6 +121,20 @@ commonName = supplied
         dates = (["-startdate", begin] if begin else []) + (["-enddate", end] if end else ["-days", "30"])
         self.openssl("ca", "-batch", "-notext", "-config", self.config, *dates, "-in", request, "-out", certificate)
         return certificate, key
+
+    def rename(self, pair, common_name, file, kind=0x0c):
+        """The same certificate for whatever bytes as its CN: what the openssl command would not sign.
+        `kind` is that of the string; UTF8String if not said."""
+        text = ssl.PEM_cert_to_DER_cert(pair[0].read_text())
+        tbs, algorithm, _ = der_split(der_content(text))
+        parts = der_split(der_content(tbs))
+        parts[5] = der(0x30, der(0x31, der(0x30, b"\x06\x03\x55\x04\x03", der(kind, common_name))))
+        tbs = der(0x30, *parts)
+        signed = subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.key], input=tbs, stdout=subprocess.PIPE,
+                                check=True, timeout=60).stdout
+        path = self.folder / f"{file}.pem"
+        path.write_text(ssl.DER_cert_to_PEM_cert(der(0x30, tbs, algorithm, der(0x03, b"\0", signed))))
+        return path, pair[1]
 
     def expired(self, *names):
         return self.issue(*names, begin="20200101000000Z", end="20200201000000Z", file=f"{names[0]}-expired")

@@ -34,6 +34,44 @@ def test_a_certificate_says_nothing_but_its_header(env):
     assert "X-Evil" not in re.sub(r"\\0D\\0AX-Evil", "", stage.postern.log())
 
 
+NAMES = [
+    (b"joe", "CN=joe"), (b"joe\0.evil.example", r"CN=joe\00.evil.example"), (b"\0", r"CN=\00"), (b"", "CN="),
+    (b"joe\r\nAuth-Status: OK\r\n\r\n", r"CN=joe\0D\0AAuth-Status: OK\0D\0A\0D\0A"),
+    (b"joe,O=root+UID=0", r"CN=joe\,O=root\+UID=0"), (b'"joe" <\\;#=>', None), (b" joe ", r"CN=\ joe\ "),
+    ("J\u00f6rg".encode(), r"CN=J\C3\B6rg"), (b"\x01\x1b[2J\x7f", r"CN=\01\1B[2J\7F"),
+    (b"%00%0d%n%s", "CN=%00%0d%n%s"), (b"x" * 60000, "CN=" + "x" * 60000), (b"\0" * 30000, "CN=" + r"\00" * 30000),
+]
+
+
+def test_external_says_whatever_name_a_certificate_has_in_one_line(env):
+    """Verified, of our own authority, and still a stranger's bytes; as long as OpenSSL takes them."""
+    ca = Authority(env)
+    pair = ca.issue("joe")
+    stage = secure_stage(env, "imap", settings(ca.issue("mail.example.com"), f"""
+        ssl_client_certificate {ca.certificate}; ssl_verify_client on; imap_auth external;"""),
+        answer=lambda request: {**stage.yes, "Auth-User": "real", "Auth-Pass": "x"})
+    for i, (name, seen) in enumerate(NAMES):
+        client = greeted(stage, ca.trust(client=ca.rename(pair, name, f"name{i}")))
+        client.send(b"a AUTHENTICATE EXTERNAL =\r\n")
+        assert client.line() == b"a OK backend LOGIN\r\n", name[:40]
+        request = stage.auth.requests[-1]
+        assert len(stage.auth.requests) == i + 1 and request["Auth-User"] == "", request.raw
+        assert request["Auth-SSL-Verify"] == "SUCCESS" and "Auth-Status" not in request.names, request.raw
+        assert re.fullmatch("[ -~]*", request["Auth-SSL-Subject"]), request["Auth-SSL-Subject"]
+        assert seen is None or request["Auth-SSL-Subject"] == seen, request["Auth-SSL-Subject"][:200]
+        client.close()
+    client = greeted(stage, ca.trust(client=ca.rename(pair, b"\xff\xfe\x80", "teletex", kind=0x14)))
+    client.send(b"a AUTHENTICATE EXTERNAL =\r\n")
+    client.expect(b"a OK backend LOGIN")
+    assert stage.auth.requests[-1]["Auth-SSL-Subject"] == r"CN=\C3\BF\C3\BE\C2\80"
+    client.close()
+    log = stage.postern.log()
+    assert "\x1b" not in log and "\0" not in log and re.search("^Auth-Status", log, re.M) is None
+    other = greeted(stage, ca.trust(client=pair))
+    other.send(b"a AUTHENTICATE EXTERNAL =\r\n")
+    other.expect(b"a OK backend LOGIN")
+
+
 def test_settings_of_a_chosen_server_decide_about_certificates(env):
     """Its own CAs, CRL and depth, whatever the first server of the listen asks for."""
     a, b = Authority(env, "a"), Authority(env, "b")
