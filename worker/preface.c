@@ -12,11 +12,13 @@ compose(const struct session *s, struct buf *out)
 	const struct facts *facts = &s->entry->facts;
 	const struct tls_facts *tls = &facts->tls;
 	const struct addr to = session_destination(s);
+	bool verified = tls->verify != NULL && strcmp(tls->verify, "SUCCESS") == 0;
 	const struct proxyhdr_facts told = {
-		.authority = tls->sni, .session = facts->session,
+		.authority = tls->sni, .alpn = tls->alpn, .session = facts->session,
 		.tls_version = facts->secure ? tls->protocol : NULL, .tls_cipher = tls->cipher,
-		.has_certificate = tls->subject != NULL,
-		.verified = tls->verify != NULL && strcmp(tls->verify, "SUCCESS") == 0,
+		/* A name that nobody vouches for is not passed on: who reads it may not look whether somebody does. */
+		.tls_common_name = verified ? tls->common_name : NULL,
+		.has_certificate = tls->subject != NULL, .verified = verified, .resumed = tls->resumed,
 	};
 
 	if (session_server(s)->proxy_protocol == PROXY_PROTOCOL_V2)

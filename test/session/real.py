@@ -326,7 +326,7 @@ class MariaDB:
 
 
 class HAProxy:
-    """TCP fronts on ports of `ip`: (port, port of the `backend`, word of its "server" line) each."""
+    """TCP fronts on ports of `ip`: (port, port of the `backend`, word of its "server" line) each; `more` is text."""
 
     CONFIG = """
 global
@@ -338,13 +338,17 @@ defaults
   timeout server 60s
 """
 
-    def __init__(self, env, ip, backend, fronts):
+    def __init__(self, env, ip, backend, fronts, more=""):
+        self.log_path = env.path("haproxy.log")
         config = env.write("haproxy.cfg", self.CONFIG + "".join(
-            f"listen front{port}\n  bind {ip}:{port}\n  server s {backend}:{to} {word}\n" for port, to, word in fronts))
+            f"listen front{port}\n  bind {ip}:{port}\n  server s {backend}:{to} {word}\n" for port, to, word in fronts) + more)
         self.process = subprocess.Popen([program("haproxy"), "-db", "-f", str(config)], stdin=subprocess.DEVNULL,
-                                        stdout=open(env.path("haproxy.log"), "wb"), stderr=subprocess.STDOUT)
+                                        stdout=open(self.log_path, "wb"), stderr=subprocess.STDOUT)
         env.keep(self)
         eventually(lambda: all(answers((ip, port)) for port, _, _ in fronts), "HAProxy answers")
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
 
     def stop(self):
         self.process.terminate()

@@ -197,9 +197,9 @@ END_TEST
 
 START_TEST(tls_is_told_in_a_tlv_of_tlvs)
 {
-	const struct proxyhdr_facts facts = { .tls_version = "TLSv1.2", .tls_cipher = "C", .authority = "a" };
+	const struct proxyhdr_facts facts = { .tls_version = "TLSv1.2", .tls_cipher = "C", .authority = "a", .alpn = "imap" };
 	struct addr source = addr_of("192.0.2.1", 4711), destination = addr_of("198.51.100.7", 143);
-	static const char expected[] = SIGN "\x21\x11\x00\x26" V4 "\x02\x00\x01" "a"
+	static const char expected[] = SIGN "\x21\x11\x00\x2d" V4 "\x01\x00\x04" "imap" "\x02\x00\x01" "a"
 		"\x20\x00\x13" "\x01\0\0\0\x01" "\x21\x00\x07" "TLSv1.2" "\x23\x00\x01" "C";
 	struct buf out;
 
@@ -207,6 +207,35 @@ START_TEST(tls_is_told_in_a_tlv_of_tlvs)
 	ck_assert_int_eq(proxyhdr_write_v2(&out, &source, &destination, &facts), 0);
 	ck_assert_uint_eq(out.len, sizeof(expected) - 1);
 	ck_assert_mem_eq(buf_head(&out), expected, out.len);
+	buf_reset(&out);
+}
+END_TEST
+
+/* The byte `client` and the verdict of the TLV about TLS (section 2.2.6 of the specification). */
+static const struct {
+	struct proxyhdr_facts facts;
+	unsigned char client, verify;
+} clients[] = {
+	{ { .tls_version = "T" },                                                                      1, 1 },
+	{ { .tls_version = "T", .resumed = true },                                                     1, 1 },
+	{ { .tls_version = "T", .verified = true },                                                    1, 1 },
+	{ { .tls_version = "T", .has_certificate = true },                                             7, 1 },
+	{ { .tls_version = "T", .has_certificate = true, .verified = true },                           7, 0 },
+	{ { .tls_version = "T", .has_certificate = true, .verified = true, .resumed = true },          5, 0 },
+};
+
+START_TEST(a_certificate_is_told_of_with_its_verdict)
+{
+	struct addr source = addr_of("192.0.2.1", 4711), destination = addr_of("198.51.100.7", 143);
+	const unsigned char *tlv;
+	struct buf out;
+
+	buf_init(&out, PROXYHDR_MAX);
+	ck_assert_int_eq(proxyhdr_write_v2(&out, &source, &destination, &clients[_i].facts), 0);
+	tlv = (const unsigned char *)buf_head(&out) + 28;
+	ck_assert_uint_eq(tlv[0], 0x20);
+	ck_assert_uint_eq(tlv[3], clients[_i].client);
+	ck_assert_uint_eq(tlv[7], clients[_i].verify);
 	buf_reset(&out);
 }
 END_TEST
@@ -235,6 +264,7 @@ proxyhdr_suite(void)
 	tcase_add_test(tcase, a_header_may_be_as_long_as_4096_bytes);
 	tcase_add_loop_test(tcase, what_is_written_never_mixes_families_and_can_be_read, 0, UNIT_COUNT(pairs));
 	tcase_add_test(tcase, tls_is_told_in_a_tlv_of_tlvs);
+	tcase_add_loop_test(tcase, a_certificate_is_told_of_with_its_verdict, 0, UNIT_COUNT(clients));
 	tcase_add_test(tcase, a_header_without_room_is_not_written);
 	suite_add_tcase(suite, tcase);
 	return suite;

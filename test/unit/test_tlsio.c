@@ -1,3 +1,4 @@
+#include "worker/net/tlsfacts.h"
 #include "worker/net/tlsio.h"
 
 #include <errno.h>
@@ -625,10 +626,72 @@ START_TEST(facts_tell_of_the_clients_certificate)
 	ck_assert_str_eq(facts.subject, "CN=Joe Doe\\, \\\"client\\\",O=Post");
 	ck_assert_str_eq(facts.issuer, "CN=Authority,O=Post");
 	ck_assert_str_eq(facts.serial, "AB04");
+	ck_assert_str_eq(facts.common_name, "Joe Doe, \"client\"");
+	ck_assert(!facts.resumed);
 	ck_assert_uint_eq(strspn(facts.fingerprint, "0123456789abcdef"), 40);
 	ck_assert_uint_eq(strspn(facts.fingerprint_sha256, "0123456789abcdef"), 64);
 	ck_assert_int_eq(strncmp(facts.certificate, "-----BEGIN CERTIFICATE-----\n", 28), 0);
 	ck_assert_int_eq(strncmp(facts.protocol, "TLSv1.", 6), 0);
+}
+END_TEST
+
+static const struct {
+	int type;
+	const char *bytes;
+	int len;
+	const char *second;     /* another common name; NULL: none */
+	const char *told;
+} names[] = {
+	{ V_ASN1_UTF8STRING,      "joe",              -1, NULL,  "joe"              },
+	{ V_ASN1_PRINTABLESTRING, "Joe Doe",          -1, NULL,  "Joe Doe"          },
+	{ V_ASN1_UTF8STRING,      "J\xc3\xb6rg",      -1, NULL,  "J\xc3\xb6rg"      },
+	{ V_ASN1_T61STRING,       "J\xf6rg",          -1, NULL,  "J\xc3\xb6rg"      },
+	{ V_ASN1_BMPSTRING,       "\0j\0\xf6",        4, NULL,  "j\xc3\xb6"        },
+	{ V_ASN1_UTF8STRING,      "\xff\xfe",         -1, NULL,  NULL               },
+	{ V_ASN1_UTF8STRING,      "joe\0root",         8, NULL,  NULL               },
+	{ V_ASN1_UTF8STRING,      "joe\r\nX: y",      -1, NULL,  NULL               },
+	{ V_ASN1_UTF8STRING,      "joe\x7f",          -1, NULL,  NULL               },
+	{ V_ASN1_UTF8STRING,      "",                  0, NULL,  NULL               },
+	{ V_ASN1_UTF8STRING,      "joe",              -1, "ann", NULL               },
+	{ V_ASN1_UTF8STRING,      NULL,                0, NULL,  NULL               },
+};
+
+START_TEST(a_common_name_is_one_and_plain_text)
+{
+	X509_NAME *name = X509_NAME_new();
+	char *told;
+
+	X509_NAME_add_entry_by_txt(name, "O", MBSTRING_ASC, (const unsigned char *)"Post", -1, -1, 0);
+	if (names[_i].bytes != NULL)
+		ck_assert_int_eq(X509_NAME_add_entry_by_NID(name, NID_commonName, names[_i].type,
+		    (const unsigned char *)names[_i].bytes, names[_i].len, -1, 0), 1);
+	if (names[_i].second != NULL)
+		X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)names[_i].second, -1, -1, 0);
+	told = tlsfacts_common_name(name);
+	if (names[_i].told == NULL)
+		ck_assert_msg(told == NULL, "%s", told);
+	else
+		ck_assert_str_eq(told, names[_i].told);
+	mem_free(told);
+	X509_NAME_free(name);
+}
+END_TEST
+
+START_TEST(a_common_name_has_an_end)
+{
+	unsigned char long_name[257];
+	X509_NAME *name = X509_NAME_new();
+	char *told;
+
+	memset(long_name, 'a', sizeof(long_name));
+	for (int len = 256; len <= 257; len++) {
+		ck_assert_int_eq(X509_NAME_add_entry_by_NID(name, NID_commonName, V_ASN1_UTF8STRING, long_name, len, -1, 0), 1);
+		told = tlsfacts_common_name(name);
+		ck_assert_int_eq(told != NULL, len == 256);
+		mem_free(told);
+		X509_NAME_ENTRY_free(X509_NAME_delete_entry(name, 0));
+	}
+	X509_NAME_free(name);
 }
 END_TEST
 
@@ -637,7 +700,7 @@ START_TEST(facts_tell_that_there_is_none)
 	struct tls_facts facts = facts_of(SSL_VERIFY_OPTIONAL, false);
 
 	ck_assert_str_eq(facts.verify, "NONE");
-	ck_assert(facts.subject == NULL && facts.serial == NULL && facts.certificate == NULL);
+	ck_assert(facts.subject == NULL && facts.serial == NULL && facts.certificate == NULL && facts.common_name == NULL);
 	part();
 	facts = facts_of(SSL_VERIFY_OFF, true);
 	ck_assert(facts.verify == NULL && facts.subject == NULL);
@@ -686,6 +749,8 @@ add_tests(TCase *tcase)
 	tcase_add_test(tcase, a_broken_record_breaks_the_connection);
 	tcase_add_test(tcase, facts_tell_of_the_clients_certificate);
 	tcase_add_test(tcase, facts_tell_that_there_is_none);
+	tcase_add_loop_test(tcase, a_common_name_is_one_and_plain_text, 0, UNIT_COUNT(names));
+	tcase_add_test(tcase, a_common_name_has_an_end);
 }
 
 Suite *

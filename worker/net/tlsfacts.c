@@ -5,15 +5,20 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/utf8.h"
 #include "worker/net/tlsio.h"
 #include "worker/proto/proto.h"
 
+#define ALPN_MAX 32             /* ours are short; another could not have been agreed on */
+#define COMMON_NAME_MAX 256     /* 64 characters (RFC 5280 appendix A.1, ub-common-name) as UTF-8 */
+
 struct tlsfacts {
-	char verify[128];
-	char *subject, *issuer, *serial, *sha1, *sha256, *pem;  /* owned; NULL: no certificate, or not asked for */
+	char verify[128], alpn[ALPN_MAX + 1];
+	char *subject, *issuer, *common_name, *serial, *sha1, *sha256, *pem;  /* owned; NULL: no certificate, or not asked for */
 };
 
 /* The text that was written to `out`, which is freed. */
@@ -35,6 +40,31 @@ name_text(const X509_NAME *name)
 
 	X509_NAME_print_ex(out, name, 0, XN_FLAG_RFC2253);
 	return text_of(out);
+}
+
+static bool
+is_plain(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			return false;
+	return utf8_is_valid(text, len);
+}
+
+char *
+tlsfacts_common_name(const X509_NAME *name)
+{
+	int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1), len;
+	unsigned char *bytes = NULL;
+	char *text = NULL;
+
+	if (at < 0 || X509_NAME_get_index_by_NID(name, NID_commonName, at) >= 0)
+		return NULL;
+	len = ASN1_STRING_to_UTF8(&bytes, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+	if (len > 0 && len <= COMMON_NAME_MAX && is_plain((char *)bytes, (size_t)len))
+		text = mem_strndup((char *)bytes, (size_t)len);
+	OPENSSL_free(bytes);
+	return text;
 }
 
 static char *
@@ -75,9 +105,24 @@ read_certificate(struct tlsfacts *kept, const X509 *certificate)
 {
 	kept->subject = name_text(X509_get_subject_name(certificate));
 	kept->issuer = name_text(X509_get_issuer_name(certificate));
+	kept->common_name = tlsfacts_common_name(X509_get_subject_name(certificate));
 	kept->serial = serial_text(certificate);
 	kept->sha1 = fingerprint(certificate, EVP_sha1());
 	kept->sha256 = fingerprint(certificate, EVP_sha256());
+}
+
+static const char *
+alpn_text(struct tlsfacts *kept, const SSL *ssl)
+{
+	const unsigned char *bytes;
+	unsigned len;
+
+	SSL_get0_alpn_selected(ssl, &bytes, &len);
+	if (len == 0 || len > ALPN_MAX)
+		return NULL;
+	memcpy(kept->alpn, bytes, len);
+	kept->alpn[len] = '\0';
+	return kept->alpn;
 }
 
 void
@@ -95,9 +140,11 @@ tlsfacts_fill(struct tlsio *t, struct tls_facts *facts, bool pem)
 		kept->pem = pem_text(certificate);
 	*facts = (struct tls_facts){
 		.protocol = SSL_get_version(t->ssl), .cipher = SSL_get_cipher_name(t->ssl),
+		.resumed = SSL_session_reused(t->ssl) == 1,
 		.sni = t->is_client ? NULL : t->name,
+		.alpn = alpn_text(kept, t->ssl),
 		.verify = tlsctx_verify_text(t->ssl, kept->verify, sizeof(kept->verify)),
-		.subject = kept->subject, .issuer = kept->issuer, .serial = kept->serial,
+		.subject = kept->subject, .issuer = kept->issuer, .common_name = kept->common_name, .serial = kept->serial,
 		.fingerprint = kept->sha1, .fingerprint_sha256 = kept->sha256,
 		.certificate = pem ? kept->pem : NULL,
 	};
@@ -113,6 +160,7 @@ tlsfacts_free(struct tlsfacts **factsp)
 		return;
 	mem_free(kept->subject);
 	mem_free(kept->issuer);
+	mem_free(kept->common_name);
 	mem_free(kept->serial);
 	mem_free(kept->sha1);
 	mem_free(kept->sha256);

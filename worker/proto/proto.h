@@ -42,9 +42,12 @@ void credentials_reset(struct credentials *c);
 /* What TLS told about a client. Strings are the session's; NULL where there is nothing to tell. */
 struct tls_facts {
 	const char *protocol, *cipher;  /* "TLSv1.3", OpenSSL's name */
+	bool resumed;                   /* a session of before, with the certificate that was shown then */
 	const char *sni;                /* lower case */
+	const char *alpn;               /* the protocol that was agreed on; NULL: the client named none */
 	const char *verify;             /* "SUCCESS", "NONE", "FAILED:reason"; NULL: ssl_verify_client is off */
-	const char *subject, *issuer;   /* RFC 2253; as the next four, of a client's certificate */
+	const char *subject, *issuer;   /* RFC 2253; as the next five, of a client's certificate */
+	const char *common_name;        /* UTF-8 without control characters; NULL: it has none of that kind, or several */
 	const char *serial;             /* hexadecimal */
 	const char *fingerprint, *fingerprint_sha256;
 	const char *certificate;        /* PEM */

@@ -14,9 +14,9 @@
 
 enum { LOCAL = 0x20, PROXY = 0x21 };
 enum { UNSPEC = 0x00, TCP4 = 0x11, TCP6 = 0x21, UNIX_STREAM = 0x31 };
-enum { TLV_AUTHORITY = 0x02, TLV_CRC32C = 0x03, TLV_UNIQUE_ID = 0x05, TLV_SSL = 0x20, TLV_SSL_VERSION = 0x21,
+enum { TLV_ALPN = 0x01, TLV_AUTHORITY = 0x02, TLV_CRC32C = 0x03, TLV_UNIQUE_ID = 0x05, TLV_SSL = 0x20, TLV_SSL_VERSION = 0x21,
 	TLV_SSL_CN = 0x22, TLV_SSL_CIPHER = 0x23 };
-enum { CLIENT_SSL = 0x01, CLIENT_CERT_CONN = 0x02 };
+enum { CLIENT_SSL = 0x01, CLIENT_CERT_CONN = 0x02, CLIENT_CERT_SESS = 0x04 };
 
 /* What an IPv4 address begins with where it is written as IPv6. */
 static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
@@ -309,12 +309,20 @@ add_text(struct buf *out, unsigned char type, const char *text)
 	return text == NULL ? 0 : add_tlv(out, type, text, strlen(text));
 }
 
+static unsigned
+certificate_bits(const struct proxyhdr_facts *facts)
+{
+	if (!facts->has_certificate)
+		return 0;
+	return facts->resumed ? CLIENT_CERT_SESS : CLIENT_CERT_SESS | CLIENT_CERT_CONN;
+}
+
 /* What is known of the client's TLS: a TLV that holds others. */
 static int
 add_tls(struct buf *out, const struct proxyhdr_facts *facts)
 {
 	const unsigned char head[5] = {
-		(unsigned char)(CLIENT_SSL | (facts->has_certificate ? CLIENT_CERT_CONN : 0)),
+		(unsigned char)(CLIENT_SSL | certificate_bits(facts)),
 		[4] = facts->has_certificate && facts->verified ? 0 : 1,
 	};
 	struct buf inner;
@@ -358,8 +366,8 @@ proxyhdr_write_v2(struct buf *out, const struct addr *source, const struct addr 
 	buf_init(&body, PROXYHDR_MAX - HEAD_LEN);
 	if (told)
 		failed = add_addresses(&body, source, destination, as_v6);
-	failed |= add_text(&body, TLV_AUTHORITY, facts->authority) | add_text(&body, TLV_UNIQUE_ID, facts->session) |
-	    add_tls(&body, facts);
+	failed |= add_text(&body, TLV_ALPN, facts->alpn) | add_text(&body, TLV_AUTHORITY, facts->authority) |
+	    add_text(&body, TLV_UNIQUE_ID, facts->session) | add_tls(&body, facts);
 	failed |= buf_add(out, SIGNATURE, SIGNATURE_LEN) | buf_add(out, head, sizeof(head)) | add_u16(out, body.len) |
 	    buf_add(out, buf_head(&body), body.len);
 	buf_reset(&body);

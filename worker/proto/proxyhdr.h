@@ -40,8 +40,10 @@ struct proxyhdr_facts {
 	const char *session;            /* PP2_TYPE_UNIQUE_ID: ours */
 	const char *tls_version;        /* "TLSv1.3"; NULL: the client has no TLS, and then there is none of: */
 	const char *tls_cipher;
+	const char *alpn;               /* the protocol that was agreed on in TLS */
 	const char *tls_common_name;    /* of the client's certificate */
 	bool has_certificate, verified;
+	bool resumed;                   /* it was not shown on this connection, but on one before in its TLS session */
 };
 
 /*
