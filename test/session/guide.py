@@ -62,7 +62,7 @@ def located(env, text, changes=None):
     """The text where a test is: 10.0.0.N is ip(N), /etc/postern a folder of it, ports alone are those of ip()."""
     text = replaced(text, changes or {})
     text = re.sub(r"\b10\.0\.0\.(\d+)\b", lambda found: env.ip(int(found[1])), text)
-    text = re.sub(r"\blisten( +)(\d+)\b", rf"listen\g<1>{env.ip()}:\2", text)
+    text = re.sub(r"\blisten( +)(\d+)(?=[ ;])", rf"listen\g<1>{env.ip()}:\2", text)
     return text.replace("/etc/postern", str(env.path("etc")))
 
 

@@ -326,7 +326,8 @@ class MariaDB:
 
 
 class HAProxy:
-    """TCP fronts on ports of `ip`: (port, port of the `backend`, word of its "server" line) each; `more` is text."""
+    """TCP fronts on ports of `ip`: (port, port of the `backend`, word of its "server" line) each; `more` is text, and
+    has `ports` of its own."""
 
     CONFIG = """
 global
@@ -338,14 +339,15 @@ defaults
   timeout server 60s
 """
 
-    def __init__(self, env, ip, backend, fronts, more=""):
+    def __init__(self, env, ip, backend=None, fronts=(), more="", ports=()):
         self.log_path = env.path("haproxy.log")
+        ports = [*ports, *(port for port, _, _ in fronts)]
         config = env.write("haproxy.cfg", self.CONFIG + "".join(
             f"listen front{port}\n  bind {ip}:{port}\n  server s {backend}:{to} {word}\n" for port, to, word in fronts) + more)
         self.process = subprocess.Popen([program("haproxy"), "-db", "-f", str(config)], stdin=subprocess.DEVNULL,
                                         stdout=open(self.log_path, "wb"), stderr=subprocess.STDOUT)
         env.keep(self)
-        eventually(lambda: all(answers((ip, port)) for port, _, _ in fronts), "HAProxy answers")
+        eventually(lambda: all(answers((ip, port)) for port in ports), "HAProxy answers")
 
     def log(self):
         return self.log_path.read_text(errors="replace")
