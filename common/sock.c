@@ -1,14 +1,12 @@
 #include "common/sock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "common/sockfile.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -85,87 +83,17 @@ open_socket(const struct endpoint *e, int protocol)
 	return socket(e->addr.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
 }
 
-/* Is this the socket file of a process that is gone? Only a refusal says so; if in doubt it lives. */
-static bool
-is_stale(const struct listening *l)
-{
-	struct stat st;
-	int fd, error = 0;
-
-	if (lstat(l->at->path, &st) == -1 || !S_ISSOCK(st.st_mode))
-		return false;
-	if ((fd = open_socket(l->at, 0)) == -1)
-		return false;
-	if (connect(fd, (const struct sockaddr *)&l->sa, l->sa_len) == -1)
-		error = errno;
-	close(fd);
-	return error == ECONNREFUSED;
-}
-
-static int
-bind_plainly(const struct listening *l)
-{
-	return bind(l->fd, (const struct sockaddr *)&l->sa, l->sa_len);
-}
-
-/* The file is born with its mode, so that nobody can slip another file under a chmod(2). */
-static int
-bind_with_mode(const struct listening *l)
-{
-	mode_t saved = umask((mode_t)(~l->options->mode & 0777));
-	int result = bind_plainly(l);
-	int error = errno;
-
-	umask(saved);
-	errno = error;
-	return result;
-}
-
-static int
-bind_path(const struct listening *l)
-{
-	if (bind_with_mode(l) == 0)
-		return 0;
-	if (errno != EADDRINUSE)
-		return -1;
-	if (!is_stale(l) || unlink(l->at->path) == -1) {
-		errno = EADDRINUSE;
-		return -1;
-	}
-	return bind_with_mode(l);
-}
-
-static int
-give_away(const struct listening *l)
-{
-	if (l->options->uid == -1 && l->options->gid == -1)
-		return 0;
-	return lchown(l->at->path, (uid_t)l->options->uid, (gid_t)l->options->gid);
-}
-
 static int
 start_unix(struct listening *l)
 {
-	l->step = "bind";
-	if (bind_path(l) == -1)
-		return -1;
-	l->step = "chown";
-	if (give_away(l) == 0) {
-		l->step = "listen";
-		if (listen(l->fd, l->options->backlog) == 0)
-			return 0;
-	}
-	int error = errno;
-	unlink(l->at->path);
-	errno = error;
-	return -1;
+	return sockfile_listen(l->fd, l->at, &l->sa, l->sa_len, l->options, &l->step);
 }
 
 static int
 start_inet(struct listening *l)
 {
 	l->step = "bind";
-	if (bind_plainly(l) == -1)
+	if (bind(l->fd, (const struct sockaddr *)&l->sa, l->sa_len) == -1)
 		return -1;
 	l->step = "listen";
 	return listen(l->fd, l->options->backlog);
@@ -211,31 +139,12 @@ sock_share_port(int fd, bool shared)
 	return set(fd, SOL_SOCKET, SO_REUSEPORT, shared);
 }
 
-/* Gives a living socket's file the mode and owner that a new one would have; never what else stands there by now. */
-static int
-adjust_file(const char *path, const struct sock_options *o)
-{
-	uid_t uid = o->uid == -1 ? geteuid() : (uid_t)o->uid;
-	gid_t gid = o->gid == -1 ? getegid() : (gid_t)o->gid;
-	struct stat st;
-
-	if (lstat(path, &st) == -1)
-		return -1;
-	if (!S_ISSOCK(st.st_mode)) {
-		errno = ENOTSOCK;
-		return -1;
-	}
-	if ((st.st_mode & 07777) != o->mode && fchmodat(AT_FDCWD, path, o->mode, AT_SYMLINK_NOFOLLOW) == -1)
-		return -1;
-	return st.st_uid == uid && st.st_gid == gid ? 0 : lchown(path, uid, gid);
-}
-
 int
 sock_adjust(int fd, const struct endpoint *at, const struct sock_options *options)
 {
 	if (set_buffers(fd, options) == -1)
 		return -1;
-	if (is_unix(at) && at->path != NULL && adjust_file(at->path, options) == -1)
+	if (is_unix(at) && at->path != NULL && sockfile_adjust(at->path, options) == -1)
 		return -1;
 	if (!is_unix(at) && (set(fd, IPPROTO_TCP, TCP_NODELAY, 1) == -1 || set_keepalive(fd, options) == -1))
 		return -1;

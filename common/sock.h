@@ -1,7 +1,7 @@
 /*
  * sock - sockets as we want them: nonblocking, close-on-exec, configured once
  *
- * Built on: addr.
+ * Built on: addr, sockfile.
  */
 #ifndef POSTERN_COMMON_SOCK_H
 #define POSTERN_COMMON_SOCK_H

@@ -2,12 +2,16 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/conf.h"
 #include "common/log.h"
 #include "common/sock.h"
 #include "master/inherited.h"
+
+#define TRIES 5                 /* of a start, as in nginx: workers of a master that was killed are about to go */
+#define PAUSE_MS 500
 
 /* The socket in `conf`, if it has one, that is the one `listen` wants. */
 static struct conf_listen *
@@ -75,7 +79,7 @@ open_beside_ours(const struct conf_listen *listen, const struct conf *conf, cons
 }
 
 static int
-open_one(struct conf_listen *listen, const struct conf *conf, const struct conf *old)
+open_one(struct conf_listen *listen, const struct conf *conf, const struct conf *old, bool again)
 {
 	const char *step = "";
 
@@ -86,9 +90,41 @@ open_one(struct conf_listen *listen, const struct conf *conf, const struct conf 
 		listen->fd = open_beside_ours(listen, conf, old, &step);
 	if (listen->fd != -1)
 		return 0;
-	log_say(LOG_EMERG, "%s() %s%s failed %s", step, strcmp(step, "bind") == 0 || strcmp(step, "listen") == 0 ? "to " : "",
-	    listen->text, log_errno(errno));
+	log_say(again && errno == EADDRINUSE ? LOG_NOTICE : LOG_EMERG, "%s() %s%s failed %s", step,
+	    strcmp(step, "bind") == 0 || strcmp(step, "listen") == 0 ? "to " : "", listen->text, log_errno(errno));
 	return -1;
+}
+
+/* Returns 0, or -1 with errno: that of the last that cannot be had, and only EADDRINUSE if there may be another try. */
+static int
+open_all(struct conf *conf, const struct conf *old, bool again)
+{
+	int result = 0, error = 0;
+
+	for (size_t i = 0; i < conf->listen_count; i++)
+		if (open_one(conf->listens[i], conf, old, again) == -1) {
+			error = errno;
+			result = -1;
+			if (!again || error != EADDRINUSE)
+				break;
+		}
+	errno = error;
+	return result;
+}
+
+/* A start may wait for what is taken; whoever serves may not. */
+static int
+open_patiently(struct conf *conf)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
+
+	for (int left = TRIES - 1; open_all(conf, NULL, left > 0) == -1; left--) {
+		if (left == 0 || errno != EADDRINUSE)
+			return -1;
+		log_say(LOG_NOTICE, "try again to bind() after %d ms", PAUSE_MS);
+		nanosleep(&pause, NULL);
+	}
+	return 0;
 }
 
 static void
@@ -118,12 +154,10 @@ listener_open(struct conf *conf, const struct conf *old, struct inherited *inher
 		if (inherited != NULL)
 			claim_inherited(inherited, conf->listens[i]);
 	}
-	for (size_t i = 0; i < conf->listen_count; i++)
-		if (open_one(conf->listens[i], conf, old) == -1) {
-			listener_rollback(conf, old);
-			return -1;
-		}
-	return 0;
+	if ((old == NULL ? open_patiently(conf) : open_all(conf, old, false)) == 0)
+		return 0;
+	listener_rollback(conf, old);
+	return -1;
 }
 
 static void

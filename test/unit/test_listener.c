@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/conf.h"
 #include "test/unit/capture.h"
+#include "test/unit/child.h"
 #include "test/unit/unit.h"
 
 #define MAX_LISTENS 4
@@ -149,6 +151,54 @@ START_TEST(a_failed_reload_changes_nothing)
 }
 END_TEST
 
+static int
+hold(void *listening)
+{
+	const struct timespec a_while = { .tv_nsec = 700000000 };
+
+	(void)listening;
+	nanosleep(&a_while, NULL);      /* it has the socket, as workers of a dead master do for a moment */
+	return 0;
+}
+
+START_TEST(a_start_waits_for_addresses_that_are_about_to_be_free)
+{
+	struct listening dying = { 0 }, next = { 0 };
+	pid_t child;
+
+	add_inet(&dying, 0);
+	add_unix(&dying, 0);
+	ck_assert_int_eq(listener_open(&dying.conf, NULL, NULL), 0);
+	child = child_start(hold, &dying);
+	add_unix(&next, 0);
+	add_inet(&next, port_of(dying.listens[0].fd));
+	for (int i = 0; i < 2; i++)
+		close(dying.listens[i].fd);
+	ck_assert_int_eq(listener_open(&next.conf, NULL, NULL), 0);
+	ck_assert_int_eq(child_wait(child), 0);
+	ck_assert_ptr_nonnull(strstr(capture_text(), "try again to bind() after 500 ms\n"));
+	ck_assert_ptr_null(strstr(capture_text(), "[emerg]"));
+	listener_close(&next.conf);
+}
+END_TEST
+
+START_TEST(a_start_that_has_waited_in_vain_says_why_and_leaves_nothing)
+{
+	struct listening other = { 0 }, next = { 0 };
+
+	add_inet(&other, 0);
+	ck_assert_int_eq(listener_open(&other.conf, NULL, NULL), 0);
+	add_inet(&next, port_of(other.listens[0].fd));
+	add_unix(&next, 0);
+	ck_assert_int_eq(listener_open(&next.conf, NULL, NULL), -1);
+	ck_assert_ptr_nonnull(strstr(capture_text(), "[emerg]"));
+	ck_assert_ptr_nonnull(strstr(capture_text(), "bind() to somewhere failed (98: Address already in use)\n"));
+	ck_assert_int_eq(access(sockets[0], F_OK), -1);
+	ck_assert_int_eq(next.listens[1].fd, -1);
+	listener_close(&other.conf);
+}
+END_TEST
+
 START_TEST(rolling_back_leaves_the_old_sockets_alone)
 {
 	struct listening first = { 0 }, second = { 0 };
@@ -189,6 +239,8 @@ listener_suite(void)
 	tcase_add_test(tcase, a_reload_keeps_the_socket_of_the_same_address);
 	tcase_add_test(tcase, what_nobody_wants_any_more_is_closed_and_its_file_removed);
 	tcase_add_test(tcase, a_failed_reload_changes_nothing);
+	tcase_add_test(tcase, a_start_waits_for_addresses_that_are_about_to_be_free);
+	tcase_add_test(tcase, a_start_that_has_waited_in_vain_says_why_and_leaves_nothing);
 	tcase_add_test(tcase, rolling_back_leaves_the_old_sockets_alone);
 	tcase_add_test(tcase, a_specific_address_behind_a_wildcard_has_no_socket);
 	suite_add_tcase(suite, tcase);

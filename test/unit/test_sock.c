@@ -5,12 +5,15 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "test/unit/child.h"
@@ -237,6 +240,73 @@ START_TEST(the_file_of_a_dead_listener_is_replaced)
 }
 END_TEST
 
+static int
+start_at_once(void *ready)
+{
+	const char *step;
+	char byte;
+
+	/* All see the end of file together. */
+	(void)!read(*(int *)ready, &byte, 1);
+	return sock_listen(&file, &plain, &step) == -1 ? 1 : (pause(), 0);
+}
+
+/* Forks `count` starts that begin together; leaves the pid of the one that listens, and returns how many do. */
+static int
+race(pid_t *winner, int count)
+{
+	int ends[2], winners = 0, status;
+	pid_t pids[8];
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	for (int i = 0; i < count; i++) {
+		ck_assert_int_ne(pids[i] = fork(), -1);
+		if (pids[i] == 0) {
+			close(ends[1]);
+			_exit(start_at_once(&ends[0]));
+		}
+	}
+	close(ends[0]);
+	close(ends[1]);
+	for (int i = 0; i < count - 1; i++)     /* the losers end */
+		ck_assert_int_gt(wait(&status), 0);
+	for (int i = 0; i < count; i++)
+		if (kill(pids[i], 0) == 0) {
+			*winner = pids[i];
+			winners++;
+		}
+	return winners;
+}
+
+START_TEST(of_many_starts_one_gets_a_dead_listeners_path)
+{
+	for (int round = 0; round < 20; round++) {
+		pid_t winner;
+
+		/* In the first round nothing is there, then what the last winner has left. */
+		ck_assert_int_eq(race(&winner, 6), 1);
+		ck_assert_int_eq(outcome(&file), 0);
+		kill(winner, SIGKILL);
+		ck_assert_int_eq(waitpid(winner, NULL, 0), winner);
+		ck_assert_int_eq(outcome(&file), ECONNREFUSED);
+	}
+}
+END_TEST
+
+static void must_be_in_use(void);
+
+START_TEST(who_holds_the_folder_stops_no_start_but_only_the_replacing)
+{
+	int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	ck_assert_int_eq(flock(folder, LOCK_EX), 0);
+	close(listen_or_fail(&file, &plain));
+	must_be_in_use();
+	close(folder);
+	close(listen_or_fail(&file, &plain));
+}
+END_TEST
+
 static void
 must_be_in_use(void)
 {
@@ -432,6 +502,8 @@ sock_suite(void)
 	tcase_add_loop_test(tcase, a_socket_file_has_its_mode_whatever_the_umask, 0, UNIT_COUNT(modes));
 	tcase_add_test(tcase, a_socket_file_has_its_owner);
 	tcase_add_test(tcase, the_file_of_a_dead_listener_is_replaced);
+	tcase_add_test(tcase, of_many_starts_one_gets_a_dead_listeners_path);
+	tcase_add_test(tcase, who_holds_the_folder_stops_no_start_but_only_the_replacing);
 	tcase_add_test(tcase, the_file_of_a_live_listener_stays_even_if_its_queue_is_full);
 	tcase_add_test(tcase, what_is_no_stale_socket_is_never_removed);
 	tcase_add_test(tcase, a_path_that_is_too_long_is_an_error);
