@@ -121,6 +121,29 @@ methods_of(const struct helper *h, const void *loaded)
 	return h->kind->methods == NULL ? 0 : h->kind->methods(loaded);
 }
 
+/* Is the other end gone? An empty packet would look like it, too. */
+static bool
+has_ended(int socket)
+{
+	struct pollfd p = { .fd = socket, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP)) != 0;
+}
+
+/* An answer under way may take long, and longer than the master lives. */
+static void
+lock_loaded(struct helper *h)
+{
+	struct timespec until;
+
+	do {
+		if (has_ended(IPC_HELPER_CHANNEL))
+			watchdog_end();
+		MUST(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+		until.tv_sec++;
+	} while (pthread_mutex_clocklock(&h->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT);
+}
+
 /*
  * Reads a fresh file and, if it is good, answers from it from now on; else nothing
  * changes. Answers under way keep the old one locked until they are done. The master hears
@@ -145,7 +168,7 @@ feed(struct helper *h, int fd, int64_t number)
 		tell_master(IPC_UNFED, 0, number);
 	if (fresh == NULL)
 		return -1;
-	pthread_mutex_lock(&h->lock);
+	lock_loaded(h);
 	old = h->loaded;
 	h->loaded = fresh;
 	h->epoch = (uint64_t)number;
@@ -165,7 +188,7 @@ hear(struct helper *h)
 	int fd, got = ipc_recv(IPC_HELPER_CHANNEL, &message, &fd);
 
 	if (got == 0 || (got == -1 && errno != EPROTO))
-		_exit(EXIT_SUCCESS);
+		watchdog_end();
 	if (got == -1)
 		return 0;
 	if (message.kind == IPC_SETTING) {
@@ -358,15 +381,6 @@ serve(struct helper *h, const char *packet, size_t len, int asker)
 	helper_reply_reset(&reply);
 }
 
-/* An empty packet looks like the end of the mailbox, and any worker could send one, or shut the mailbox down for all. */
-static bool
-has_ended(int socket)
-{
-	struct pollfd p = { .fd = socket, .events = POLLRDHUP };
-
-	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP)) != 0;
-}
-
 /*
  * Where a module leaks descriptors there is no room for another one some day, and every
  * request that is taken out of the mailbox here would be lost.
@@ -402,6 +416,7 @@ serve_next(struct helper *h)
 
 	if (len == -1 && errno != EPROTO)
 		give_up("recvmsg() on the mailbox", errno);
+	/* Any worker could send an empty packet, or shut the mailbox down for all. */
 	if (len == 0 && has_ended(IPC_HELPER_MAILBOX)) {
 		log_say(LOG_ALERT, "%s %s: the mailbox has been shut down, the next reload makes another", h->kind->name, h->label);
 		_exit(EXIT_FAILURE);

@@ -14,6 +14,9 @@
 /* Starts the thread; once a process. Returns 0, or an errno. */
 int watchdog_raise(void);
 
+/* Ends the process because nobody is left to answer, and what the code has started with it, if there is a dog. */
+_Noreturn void watchdog_end(void);
+
 /* Let it bite at a time of CLOCK_MONOTONIC; 0: never. */
 void watchdog_set(uint64_t at_ms);
 
