@@ -21,8 +21,10 @@ check(const uint8_t *data, size_t size, const char *name, enum dns_type type)
 	struct dns_answer answer;
 	struct dns_record record;
 	size_t count = 0;
+	enum dns_verdict verdict = dns_answer_read(&answer, data, size, name, type);
 
-	if (dns_answer_read(&answer, data, size, name, type) != DNS_FOUND)
+	MUST(verdict == DNS_BAD || answer.ttl_s <= INT32_MAX);
+	if (verdict != DNS_FOUND)
 		return;
 	for (; dns_answer_next(&answer, &record); count++)
 		if (type == DNS_PTR)
@@ -30,7 +32,6 @@ check(const uint8_t *data, size_t size, const char *name, enum dns_type type)
 		else
 			MUST(record.addr.family == (type == DNS_A ? AF_INET : AF_INET6));
 	MUST(count == answer.count && count > 0);
-	MUST(answer.ttl_s <= INT32_MAX);
 }
 
 /* Whatever a name server says to any of our questions: it is bad, or nothing, or so many records and no more. */

@@ -31,6 +31,11 @@ def address(text, ttl=60, owner=ASKED):
     return record(A if ip.version == 4 else AAAA, ip.packed, ttl, owner)
 
 
+def soa(ttl=60, minimum=60, owner=b"\0"):
+    """What a zone, by default that of all names, says along with a "there is none"."""
+    return record(SOA, wire("ns.test") + wire("admin.test") + struct.pack("!IIIII", 1, 2, 3, 4, minimum), ttl, owner)
+
+
 def reverse(text):
     return ipaddress.ip_address(text).reverse_pointer
 
@@ -46,9 +51,9 @@ class Question:
         self.kind = struct.unpack("!H", packet[at + 1:at + 3])[0]
         self.section = packet[12:at + 5]
 
-    def answer(self, *records, code=NOERROR, flags=0x8180, count=None):
-        return self.id + struct.pack("!HHHHH", flags | code, 1, len(records) if count is None else count, 0, 0) + \
-            self.section + b"".join(records)
+    def answer(self, *records, code=NOERROR, flags=0x8180, count=None, authority=()):
+        return self.id + struct.pack("!HHHHH", flags | code, 1, len(records) if count is None else count, len(authority), 0) + \
+            self.section + b"".join(records) + b"".join(authority)
 
 
 class NameServer:
@@ -78,7 +83,7 @@ class NameServer:
         if callable(said):
             said = said(question)
         if isinstance(said, int):
-            return question.answer(code=said)
+            return question.answer(code=said, authority=[soa()] if said == NXDOMAIN else [])
         return question.answer(*said) if isinstance(said, list) else said
 
     def loop(self):

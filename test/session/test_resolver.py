@@ -7,7 +7,7 @@ import threading
 from certs import Authority
 from harness import Vitals, Wire, eventually, netns
 from nameserver import (A, AAAA, ASKED, CNAME, NOTIMP, NXDOMAIN, PTR, REFUSED, SERVFAIL, NameServer, address, ptr,
-                        record, reverse, wire)
+                        record, reverse, soa, wire)
 from peers import AuthHttp, accept
 from real import Postfix
 from stage import GREETINGS, Stage, b64
@@ -245,6 +245,34 @@ def test_records_are_good_as_long_as_they_say(env):
     assert house.name("192.0.2.2") == "old.example.org"
     house.dns.zone["old.example.org", A] = [address("192.0.2.3")]
     eventually(lambda: house.name("192.0.2.2") == NO, "the records are asked for again")
+
+
+def test_that_there_is_no_name_is_good_as_long_as_the_zone_says(env):
+    """RFC 2308: the SOA that comes along says for how long, and it may be about the name or its address."""
+    house = House(env)
+    short, long_ = [soa(ttl=3600, minimum=1)], [soa(ttl=3600, minimum=3600, owner=wire("in-addr.arpa"))]
+    cases = {"192.0.2.1": (lambda q: q.answer(code=NXDOMAIN, authority=short), True),
+             "192.0.2.2": (lambda q: q.answer(authority=short), True),
+             "192.0.2.3": (lambda q: q.answer(code=NXDOMAIN, authority=long_), False),
+             "192.0.2.4": (lambda q: q.answer(authority=long_), False),
+             # another zone's word does not count, nor is it kept where nobody says how long
+             "192.0.2.5": (lambda q: q.answer(code=NXDOMAIN, authority=[soa(3600, 3600, wire("test"))]), True),
+             "192.0.2.6": (lambda q: q.answer(code=NXDOMAIN), True),
+             "192.0.2.7": (lambda q: [ptr("h.test", ttl=3600)], True)}
+    for ip, (said, _) in cases.items():
+        house.dns.zone[reverse(ip), PTR] = said
+    house.dns.zone["h.test", A] = lambda q: q.answer(code=NXDOMAIN, authority=short)
+    for ip in cases:
+        assert house.name(ip) == NO
+    # Now all of them have names.
+    for i, ip in enumerate(cases):
+        house.dns.zone.pop(("h.test", A), None)
+        house.dns.host(ip, f"h{i}.example.org")
+    for i, (ip, (_, forgotten)) in enumerate(cases.items()):
+        if forgotten:
+            eventually(lambda: house.name(ip) == f"h{i}.example.org", f"the name of {ip} is asked for again")
+    for ip, (_, forgotten) in cases.items():
+        assert forgotten or house.name(ip) == NO
 
 
 def test_valid_overrules_what_records_say(env):

@@ -17,7 +17,7 @@
 #define NAME "\4mail\7example\3org\0"           /* 18 bytes */
 #define TEXT_1 "mail.example.org"
 
-/* What an answer comes to: each record with a blank behind it, and the time to live; or "nothing" or "bad". */
+/* What an answer comes to: each record with a blank behind it, or "nothing", and the time to live; or "bad". */
 static const char *
 read_answer(const void *bytes, size_t len, const char *name, enum dns_type type)
 {
@@ -31,7 +31,8 @@ read_answer(const void *bytes, size_t len, const char *name, enum dns_type type)
 	case DNS_BAD:
 		return "bad";
 	case DNS_NOTHING:
-		return "nothing";
+		sprintf(out, "nothing %lu", (unsigned long)answer.ttl_s);
+		return out;
 	case DNS_FOUND:
 		break;
 	}
@@ -48,6 +49,13 @@ read_answer(const void *bytes, size_t len, const char *name, enum dns_type type)
 	sprintf(out + strlen(out), "%lu", (unsigned long)answer.ttl_s);
 	return out;
 }
+
+/* There is no such name, or only none of the type; what the authority section says of it. */
+#define NO_NAME(answers, authority) "\0\1\x81\x83\0\1\0" answers "\0" authority "\0\0" QUESTION
+#define NO_TYPE(answers, authority) "\0\1\x81\x80\0\1\0" answers "\0" authority "\0\0" QUESTION
+#define SOA "\0\6\0\1"
+#define NUMBERS(minimum) "\0\0\0\1" "\0\0\0\2" "\0\0\0\3" "\0\0\0\4" minimum
+#define DATA(minimum) "\0\x19" "\1m\0" "\xc0\x0c" NUMBERS(minimum)
 
 #define CASE(bytes, heard) { bytes, sizeof(bytes) - 1, heard }
 
@@ -79,23 +87,44 @@ static const struct {
 	    TEXT_1 " 20"),
 	CASE(HEAD("\2") QUESTION "\1z\0" PTR TTL("\x3c") "\0\x12" NAME OWNER CNAME TTL("\x14") "\0\3\1z\0",
 	    TEXT_1 " 20"),
-	CASE(HEAD("\1") QUESTION OWNER CNAME TTL("\x14") "\0\3\1z\0", "nothing"),
+	CASE(HEAD("\1") QUESTION OWNER CNAME TTL("\x14") "\0\3\1z\0", "nothing 0"),
 	CASE(HEAD("\1") QUESTION OWNER CNAME TTL("\x14") "\0\2\xc0\x0c", "bad"),
 	CASE(HEAD("\2") QUESTION OWNER CNAME TTL("\1") "\0\3\1z\0" "\1z\0" CNAME TTL("\1") "\0\2\xc0\x0c", "bad"),
 	/* others' records, types and classes */
-	CASE(HEAD("\0") QUESTION, "nothing"),
-	CASE(HEAD("\1") QUESTION "\1z\0" PTR TTL("\x3c") "\0\x12" NAME, "nothing"),
-	CASE(HEAD("\1") QUESTION OWNER "\0\x0c\0\3" TTL("\x3c") "\0\x12" NAME, "nothing"),
-	CASE(HEAD("\1") QUESTION OWNER "\0\x10\0\1" TTL("\x3c") "\0\2\1x", "nothing"),
+	CASE(HEAD("\0") QUESTION, "nothing 0"),
+	CASE(HEAD("\1") QUESTION "\1z\0" PTR TTL("\x3c") "\0\x12" NAME, "nothing 0"),
+	CASE(HEAD("\1") QUESTION OWNER "\0\x0c\0\3" TTL("\x3c") "\0\x12" NAME, "nothing 0"),
+	CASE(HEAD("\1") QUESTION OWNER "\0\x10\0\1" TTL("\x3c") "\0\2\1x", "nothing 0"),
 	/* it is no answer, truncated, an error, to two questions or to another one */
 	CASE("\0\1\1\x80\0\1\0\0\0\0\0\0" QUESTION, "bad"),
 	CASE("\0\1\x83\x80\0\1\0\0\0\0\0\0" QUESTION, "bad"),
 	CASE("\0\1\x89\x80\0\1\0\0\0\0\0\0" QUESTION, "bad"),
-	CASE("\0\1\x81\x83\0\1\0\0\0\0\0\0" QUESTION, "bad"),
+	CASE("\0\1\x81\x82\0\1\0\0\0\0\0\0" QUESTION, "bad"),
 	CASE("\0\1\x81\x80\0\2\0\0\0\0\0\0" QUESTION QUESTION, "bad"),
 	CASE(HEAD("\0") "\1" "2" REVERSE PTR, "bad"),
 	CASE(HEAD("\0") REVERSE "\0\1\0\1", "bad"),
 	CASE(HEAD("\0") REVERSE "\0\x0c\0\3", "bad"),
+	/* that there is nothing is good as long as the zone says, or as what says so (RFC 2308 section 5) */
+	CASE(NO_NAME("\0", "\0"), "nothing 0"),
+	CASE(NO_NAME("\0", "\1") OWNER SOA TTL("\x3c") DATA(TTL("\x1e")), "nothing 30"),
+	CASE(NO_TYPE("\0", "\1") OWNER SOA TTL("\x14") DATA(TTL("\x1e")), "nothing 20"),
+	CASE(NO_TYPE("\0", "\1") "\0" SOA TTL("\x3c") DATA("\xff\xff\xff\xff"), "nothing 60"),
+	CASE(NO_TYPE("\0", "\1") "\7IN-ADDR\4Arpa\0" SOA TTL("\x3c") DATA(TTL("\x1e")), "nothing 30"),
+	CASE(NO_TYPE("\0", "\2") OWNER PTR TTL("\1") "\0\1\0" OWNER SOA TTL("\x3c") DATA(TTL("\x1e")), "nothing 30"),
+	CASE(NO_NAME("\1", "\1") OWNER CNAME TTL("\x0a") "\0\3\1z\0" "\0" SOA TTL("\x3c") DATA(TTL("\x1e")), "nothing 10"),
+	/* another zone's word, of another class, or one that is cut or too long */
+	CASE(NO_NAME("\0", "\1") "\4test\0" SOA TTL("\x3c") DATA(TTL("\x1e")), "nothing 0"),
+	CASE(NO_NAME("\0", "\1") "\1x" OWNER SOA TTL("\x3c") DATA(TTL("\x1e")), "nothing 0"),
+	CASE(NO_NAME("\1", "\1") OWNER CNAME TTL("\x0a") "\0\3\1z\0" OWNER SOA TTL("\x3c") DATA(TTL("\x1e")), "nothing 0"),
+	CASE(NO_NAME("\0", "\1") OWNER "\0\6\0\3" TTL("\x3c") DATA(TTL("\x1e")), "nothing 0"),
+	CASE(NO_NAME("\0", "\1") OWNER SOA TTL("\x3c") "\0\x18" "\1m\0" "\xc0\x0c" NUMBERS("\0\0\0"), "nothing 0"),
+	CASE(NO_NAME("\0", "\1") OWNER SOA TTL("\x3c") "\0\x1a" "\1m\0" "\xc0\x0c" NUMBERS(TTL("\1")) "\0", "nothing 0"),
+	CASE(NO_NAME("\0", "\1") OWNER SOA TTL("\x3c") "\0\1\0", "nothing 0"),
+	CASE(NO_NAME("\0", "\1") OWNER SOA TTL("\x3c") "\0\x19" "\1m\0", "nothing 0"),
+	CASE(NO_NAME("\0", "\xff") OWNER PTR TTL("\1") "\0\1\0", "nothing 0"),
+	/* a record of a name that does not exist */
+	CASE(NO_NAME("\1", "\0") OWNER PTR TTL("\x3c") "\0\x12" NAME, "bad"),
+	CASE(NO_NAME("\1", "\0"), "bad"),
 	/* names that never end, point ahead, at themselves, into the header, or are of unknown kind */
 	CASE(HEAD("\0") "\xc0\x0c" PTR, "bad"),
 	CASE(HEAD("\1") QUESTION "\xc0\x28" PTR TTL("\1") "\0\x12" NAME, "bad"),
@@ -135,6 +164,22 @@ END_TEST
 
 #define HOST "\1h\0"
 
+/* However much of the authority section is missing, what stands before it is said. */
+START_TEST(an_absence_that_is_cut_has_no_time)
+{
+	static const char whole[] = NO_NAME("\0", "\1") OWNER SOA TTL("\x3c") DATA(TTL("\x1e"));
+	const size_t question = sizeof(NO_NAME("\0", "\1")) - 1;
+
+	for (size_t len = 0; len < sizeof(whole) - 1; len++) {
+		char *cut = malloc(len + 1);
+
+		memcpy(cut, whole, len);
+		ck_assert_str_eq(read_answer(cut, len, ASKED, DNS_PTR), len < question ? "bad" : "nothing 0");
+		free(cut);
+	}
+}
+END_TEST
+
 static const struct {
 	const char *bytes;
 	size_t len;
@@ -150,7 +195,7 @@ static const struct {
 	{ HEAD("\1") HOST "\0\1\0\1" OWNER "\0\1\0\1" TTL("\5") "\0\5\xc0\0\2\1\1", 36, DNS_A, "bad" },
 	{ HEAD("\1") HOST "\0\x1c\0\1" OWNER "\0\x1c\0\1" TTL("\5") "\0\4\xc0\0\2\1", 35, DNS_AAAA, "bad" },
 	/* of the other family */
-	{ HEAD("\1") HOST "\0\x1c\0\1" OWNER "\0\1\0\1" TTL("\5") "\0\4\xc0\0\2\1", 35, DNS_AAAA, "nothing" },
+	{ HEAD("\1") HOST "\0\x1c\0\1" OWNER "\0\1\0\1" TTL("\5") "\0\4\xc0\0\2\1", 35, DNS_AAAA, "nothing 0" },
 };
 
 START_TEST(an_address_is_read_or_refused)
@@ -268,6 +313,7 @@ dns_answer_suite(void)
 
 	tcase_add_loop_test(tcase, a_name_is_read_or_refused, 0, UNIT_COUNT(names));
 	tcase_add_test(tcase, an_answer_that_is_cut_is_none);
+	tcase_add_test(tcase, an_absence_that_is_cut_has_no_time);
 	tcase_add_loop_test(tcase, an_address_is_read_or_refused, 0, UNIT_COUNT(addresses));
 	tcase_add_test(tcase, aliases_have_an_end);
 	tcase_add_test(tcase, a_name_has_at_most_255_bytes);

@@ -200,7 +200,7 @@ START_TEST(a_name_of_somebody_else_is_none)
 }
 END_TEST
 
-/* The records' time, valid= in its place, half a minute for a "no", a day for any. */
+/* The records' time, valid= in its place, five minutes for a "no", a day for any. */
 static const struct {
 	unsigned char ttl;
 	uint64_t valid_s;
@@ -214,9 +214,9 @@ static const struct {
 	{ 200, 9, false, 9000 },
 	{ 7, 10000000, false, 86400000 },
 	{ 7, 0, true, 7000 },
-	{ 200, 0, true, 30000 },
+	{ 200, 0, true, 200000 },
 	{ 7, 9, true, 9000 },
-	{ 7, 900, true, 30000 },
+	{ 7, 900, true, 300000 },
 };
 
 START_TEST(what_is_known_has_its_time)

@@ -9,6 +9,8 @@
 #define LABEL_MAX 63
 #define POINTERS_MAX 127        /* of one name: it has no more labels */
 #define CLASS_IN 1
+#define NAME_ERROR 3            /* the code of "there is no such name" */
+#define SOA_NUMBERS 20          /* bytes behind its names: serial, refresh, retry, expire, minimum */
 #define TTL_UNREAL 0x80000000u  /* from here on it is 0 */
 
 static unsigned
@@ -71,14 +73,29 @@ fold(int c)
 
 /* Lengths of labels are no letters, so that all bytes may be folded alike. */
 static bool
-is_same(const struct dns_name *a, const struct dns_name *b)
+is_same_wire(const unsigned char *a, const unsigned char *b, size_t len)
 {
-	if (a->len != b->len)
-		return false;
-	for (size_t i = 0; i < a->len; i++)
-		if (fold(a->wire[i]) != fold(b->wire[i]))
+	for (size_t i = 0; i < len; i++)
+		if (fold(a[i]) != fold(b[i]))
 			return false;
 	return true;
+}
+
+static bool
+is_same(const struct dns_name *a, const struct dns_name *b)
+{
+	return a->len == b->len && is_same_wire(a->wire, b->wire, a->len);
+}
+
+/* Does the name lie in this zone? */
+static bool
+is_within(const struct dns_name *name, const struct dns_name *zone)
+{
+	size_t at = 0;
+
+	while (name->len - at > zone->len)
+		at += name->wire[at] + 1u;
+	return name->len - at == zone->len && is_same_wire(name->wire + at, zone->wire, zone->len);
 }
 
 /* The name that we have asked for; false: it is no name. */
@@ -155,6 +172,12 @@ read_data(const unsigned char *bytes, const struct raw *raw, struct dns_record *
 	return true;
 }
 
+static unsigned
+code_of(const struct dns_answer *answer)
+{
+	return answer->bytes[3] & 0x0f;
+}
+
 /* Behind the question, which has to be ours. 0: it is not. */
 static size_t
 behind_question(const struct dns_answer *answer)
@@ -163,8 +186,10 @@ behind_question(const struct dns_answer *answer)
 	struct dns_name asked;
 	size_t at = HEADER;
 
-	if (answer->len < HEADER || (bytes[2] & 0xfa) != 0x80 || (bytes[3] & 0x0f) != 0 || number(bytes + 4) != 1)
-		return 0;       /* no answer, truncated, an error, or not to one question */
+	if (answer->len < HEADER || (bytes[2] & 0xfa) != 0x80 || number(bytes + 4) != 1)
+		return 0;       /* no answer, truncated, or not to one question */
+	if (code_of(answer) != 0 && code_of(answer) != NAME_ERROR)
+		return 0;
 	if (!read_name(bytes, answer->len, &at, &asked) || answer->len - at < 4)
 		return 0;
 	if (number(bytes + at) != answer->type || number(bytes + at + 2) != CLASS_IN)
@@ -173,10 +198,10 @@ behind_question(const struct dns_answer *answer)
 }
 
 static void
-use(struct dns_answer *answer, const struct raw *raw)
+shorten(struct dns_answer *answer, uint32_t ttl_s)
 {
-	if (raw->ttl_s < answer->ttl_s)
-		answer->ttl_s = raw->ttl_s;
+	if (ttl_s < answer->ttl_s)
+		answer->ttl_s = ttl_s;
 }
 
 /* Goes through all records once: counts the owner's, or takes the way of its alias. False: one of them is bad. */
@@ -194,7 +219,7 @@ walk(struct dns_answer *answer, size_t at, bool *moved)
 			continue;
 		if (raw.type == answer->type) {
 			answer->count++;
-			use(answer, &raw);
+			shorten(answer, raw.ttl_s);
 		} else if (raw.type == DNS_CNAME && alias.len == 0) {
 			alias = record.name;
 			link = raw;
@@ -203,9 +228,46 @@ walk(struct dns_answer *answer, size_t at, bool *moved)
 	*moved = answer->count == 0 && alias.len > 0;
 	if (*moved) {
 		answer->owner = alias;
-		use(answer, &link);
+		shorten(answer, link.ttl_s);
 	}
 	return true;
+}
+
+/* The time that a zone has for what is not in it: the last number of its SOA, or the life of that. False: it is bad. */
+static bool
+read_absence(const unsigned char *bytes, const struct raw *soa, uint32_t *ttl_s)
+{
+	size_t at = soa->data, end = soa->data + soa->data_len;
+	struct dns_name name;
+
+	if (!read_name(bytes, end, &at, &name) || !read_name(bytes, end, &at, &name) || end - at != SOA_NUMBERS)
+		return false;
+	*ttl_s = (uint32_t)number(bytes + end - 4) << 16 | number(bytes + end - 2);
+	if (soa->ttl_s < *ttl_s)
+		*ttl_s = soa->ttl_s;
+	return true;
+}
+
+/* How long there is nothing, by the SOA behind the answers. Whatever is wrong there, nobody has said it then. */
+static void
+learn_absence(struct dns_answer *answer)
+{
+	uint32_t ttl_s = 0, found_s;
+	size_t at = answer->at;
+	struct raw raw;
+
+	for (unsigned left = number(answer->bytes + 6); left > 0; left--)
+		MUST(read_record(answer->bytes, answer->len, &at, &raw));
+	for (unsigned left = number(answer->bytes + 8); left > 0; left--) {
+		if (!read_record(answer->bytes, answer->len, &at, &raw))
+			break;
+		if (raw.type == DNS_SOA && raw.class == CLASS_IN && is_within(&answer->owner, &raw.owner) &&
+		    read_absence(answer->bytes, &raw, &found_s)) {
+			ttl_s = found_s;
+			break;
+		}
+	}
+	shorten(answer, ttl_s);
 }
 
 enum dns_verdict
@@ -220,7 +282,10 @@ dns_answer_read(struct dns_answer *answer, const void *bytes, size_t len, const 
 	for (int aliases = 0; moved; aliases++)
 		if (aliases > DNS_ALIASES_MAX || !walk(answer, answer->at, &moved))
 			return DNS_BAD;
-	return answer->count > 0 ? DNS_FOUND : DNS_NOTHING;
+	if (answer->count > 0)
+		return code_of(answer) == 0 ? DNS_FOUND : DNS_BAD;
+	learn_absence(answer);
+	return DNS_NOTHING;
 }
 
 bool

@@ -6,7 +6,7 @@
  * here every byte is hostile. Names may point only backwards, so that they end; a chain
  * of aliases has at most DNS_ALIASES_MAX links; what is malformed anywhere in the answer
  * section makes all of it bad. Records of other owners, types and classes are passed over.
- * RFC 1035 section 4, RFC 2181 section 8, RFC 2317. Built on: addr.
+ * RFC 1035 section 4, RFC 2181 section 8, RFC 2308, RFC 2317. Built on: addr.
  */
 #ifndef POSTERN_WORKER_NET_DNS_ANSWER_H
 #define POSTERN_WORKER_NET_DNS_ANSWER_H
@@ -17,7 +17,7 @@
 
 #include "common/addr.h"
 
-enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_AAAA = 28 };
+enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_SOA = 6, DNS_PTR = 12, DNS_AAAA = 28 };
 
 #define DNS_ALIASES_MAX 8
 #define DNS_NAME_WIRE 255       /* bytes of a name, RFC 1035 section 2.3.4 */
@@ -34,7 +34,11 @@ struct dns_answer {
 	size_t len;
 	enum dns_type type;
 	struct dns_name owner;
-	uint32_t ttl_s;                 /* the least of all records that were used, aliases included */
+	/*
+	 * How long it is good: the least of all records that were used, aliases included. Of DNS_NOTHING
+	 * that is what the zone's SOA says (RFC 2308 section 5), 0 where there is none.
+	 */
+	uint32_t ttl_s;
 	size_t count;
 	size_t at;                      /* dns_answer_next()'s: the next record */
 	unsigned left;
@@ -47,7 +51,7 @@ struct dns_record {
 
 enum dns_verdict {
 	DNS_FOUND,
-	DNS_NOTHING,                    /* the name has no such record */
+	DNS_NOTHING,                    /* the name has no such record, or does not exist */
 	DNS_BAD,
 };
 

@@ -16,8 +16,8 @@
 #define HOSTS_MAX 4096
 #define BUCKETS 1024
 #define LONGEST_MS 86400000u    /* of a record that claims more */
-#define NO_MS 30000u
-#define FAILURE_MS 2000u
+#define NO_MS 300000u           /* of "there is none" and of a name that is not the client's */
+#define FAILURE_MS 2000u        /* of no answer, and of "there is none" where nobody says for how long */
 #define QUERY_MS 2000           /* for the first round of name servers; the second has twice as long */
 #define QUERY_ROUNDS 2          /* then anew, while somebody waits */
 #define CLASS_IN 1
@@ -125,7 +125,7 @@ lifetime(const struct host *host)
 	uint64_t valid_ms = (host->names->conf->valid_s > 0 ? host->names->conf->valid_s : host->ttl_s) * 1000;
 	uint64_t most_ms = host->verdict == HOSTNAME_CONFIRMED ? LONGEST_MS : NO_MS;
 
-	if (host->code != 0 && host->code != HOSTNAME_NOT_FOUND)
+	if (host->code != 0 && (host->code != HOSTNAME_NOT_FOUND || valid_ms < FAILURE_MS))
 		return FAILURE_MS;
 	return valid_ms < most_ms ? valid_ms : most_ms;
 }
@@ -204,6 +204,17 @@ take_ttl(struct host *host, const struct dns_answer *answer)
 		host->ttl_s = answer->ttl_s;
 }
 
+/* There is nothing; the answer may say for how long. */
+static void
+take_absence(struct host *host, const unsigned char *bytes, int len, const char *name, enum dns_type type)
+{
+	struct dns_answer answer = { .ttl_s = 0 };
+
+	if (bytes != NULL && len > 0 && dns_answer_read(&answer, bytes, (size_t)len, name, type) != DNS_NOTHING)
+		answer.ttl_s = 0;
+	take_ttl(host, &answer);
+}
+
 static enum dns_type
 type_of(const struct host *host)
 {
@@ -232,15 +243,16 @@ on_addresses(void *arg, int status, int timeouts, unsigned char *bytes, int len)
 	if (status == ARES_EDESTRUCTION || try_again(host, status))
 		return;
 	if (status != ARES_SUCCESS) {
+		take_absence(host, bytes, len, host->name, type_of(host));
 		settle(host, HOSTNAME_LOST, code_of(status));
 		return;
 	}
 	verdict = dns_answer_read(&answer, bytes, (size_t)len, host->name, type_of(host));
+	take_ttl(host, &answer);
 	if (verdict != DNS_FOUND) {
 		settle(host, HOSTNAME_LOST, verdict == DNS_BAD ? 1 : HOSTNAME_NOT_FOUND);
 		return;
 	}
-	take_ttl(host, &answer);
 	settle(host, has_address(host, &answer) ? HOSTNAME_CONFIRMED : HOSTNAME_FOREIGN, 0);
 }
 
@@ -288,16 +300,18 @@ on_names(void *arg, int status, int timeouts, unsigned char *bytes, int len)
 	(void)timeouts;
 	if (status == ARES_EDESTRUCTION || try_again(host, status))
 		return;
+	dns_reverse(reverse, &host->addr);
 	if (status != ARES_SUCCESS) {
+		take_absence(host, bytes, len, reverse, DNS_PTR);
 		settle(host, HOSTNAME_UNKNOWN, code_of(status));
 		return;
 	}
-	verdict = dns_answer_read(&answer, bytes, (size_t)len, dns_reverse(reverse, &host->addr), DNS_PTR);
+	verdict = dns_answer_read(&answer, bytes, (size_t)len, reverse, DNS_PTR);
+	take_ttl(host, &answer);
 	if (verdict != DNS_FOUND) {
 		settle(host, HOSTNAME_UNKNOWN, verdict == DNS_BAD ? 1 : HOSTNAME_NOT_FOUND);
 		return;
 	}
-	take_ttl(host, &answer);
 	if (!take_name(host, &answer)) {
 		settle(host, HOSTNAME_INVALID, 0);
 		return;
