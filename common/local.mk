@@ -25,6 +25,7 @@ libcommon_a_SOURCES += common/memfd.h common/memfd.c common/board.h common/board
 libcommon_a_SOURCES += common/siphash.h common/siphash.c \
 	common/zone.h common/zone_parts.h common/zone.c common/zone_lock.c common/zone_hold.c
 libcommon_a_SOURCES += common/authcache.h common/authcache.c
+libcommon_a_SOURCES += common/bequest.h common/bequest.c
 libcommon_a_SOURCES += common/limitzone.h common/limitzone.c
 libcommon_a_SOURCES += \
 	common/tlserror.h common/tlserror.c \

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/capability.h"
@@ -48,6 +49,53 @@ proc_init(int argc, char **argv)
 	environ = environment;
 	title_room = argc > 0 ? argv[0] : NULL;
 	title_size = (size_t)(end - title_room);
+}
+
+/* From where we are now. NULL: nobody knows where that is. */
+static char *
+absolute(const char *path)
+{
+	char *here, *whole;
+
+	if (*path == '/')
+		return mem_strdup(path);
+	if ((here = getcwd(NULL, 0)) == NULL)
+		return NULL;
+	whole = mem_printf("%s/%s", strcmp(here, "/") == 0 ? "" : here, path);
+	free(here);
+	return whole;
+}
+
+/* A program in one folder of PATH, the empty one being where we are. NULL: there is none. */
+static char *
+program_in(const char *folder, size_t len, const char *name)
+{
+	char *relative = mem_printf("%.*s%s%s", (int)len, folder, len > 0 ? "/" : "", name), *path = NULL;
+	struct stat st;
+
+	if (stat(relative, &st) == 0 && S_ISREG(st.st_mode) && access(relative, X_OK) == 0)
+		path = absolute(relative);
+	mem_free(relative);
+	return path;
+}
+
+char *
+proc_program(const char *name)
+{
+	const char *folders = getenv("PATH");
+	char *found = NULL;
+
+	if (name == NULL || *name == '\0')
+		return NULL;
+	if (strchr(name, '/') != NULL)
+		return absolute(name);
+	while (folders != NULL && found == NULL) {
+		size_t len = strcspn(folders, ":");
+
+		found = program_in(folders, len, name);
+		folders = folders[len] == ':' ? folders + len + 1 : NULL;
+	}
+	return found;
 }
 
 void

@@ -18,6 +18,12 @@
  */
 void proc_init(int argc, char **argv);
 
+/*
+ * The absolute path of the program that was started by the name argv[0], looked for as
+ * execvp(3) does; NULL if there is none. What stands there later may be another file.
+ */
+char *proc_program(const char *name);
+
 /* "worker process" shows as "postern: worker process" in ps(1). */
 void proc_title(const char *title);
 

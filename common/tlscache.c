@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "common/bequest.h"
 #include "common/mem.h"
 #include "common/zone.h"
 
@@ -26,7 +27,7 @@ struct key {
 _Static_assert(TLSCACHE_MAX % PART == 0, "the longest session fills its entries");
 
 struct tlscache *
-tlscache_new(const char *name, size_t bytes)
+tlscache_new(const char *name, size_t bytes, struct bequest *left)
 {
 	const struct zone_spec spec = {
 		.kind = "tls_session",
@@ -35,14 +36,20 @@ tlscache_new(const char *name, size_t bytes)
 		.entry_bytes = sizeof(struct part),
 		.key_bytes = sizeof(struct key),
 	};
-	struct zone *zone = zone_new(&spec);
+	struct zone *zone = bequest_claim(left, &spec, NULL, 0);
 	struct tlscache *cache;
 
-	if (zone == NULL)
+	if (zone == NULL && (zone = zone_new(&spec)) == NULL)
 		return NULL;
 	cache = mem_alloc(sizeof(*cache));
 	cache->zone = zone;
 	return cache;
+}
+
+bool
+tlscache_leave_to(const struct tlscache *cache, struct bequest *bequest)
+{
+	return bequest_add_zone(bequest, cache->zone, NULL, 0);
 }
 
 void

@@ -4,7 +4,7 @@
  * A zone of serialized sessions, by name and size. A session takes as many entries as it
  * is long, most take one; one that holds a big client certificate is not kept at all. A
  * cache may forget, and an entry that has been overwritten in part is no session any
- * more. Built on: zone, mem.
+ * more. Built on: bequest, zone, mem.
  */
 #ifndef POSTERN_COMMON_TLSCACHE_H
 #define POSTERN_COMMON_TLSCACHE_H
@@ -21,8 +21,13 @@
 
 struct tlscache;
 
-/* NULL with errno: ENOSPC when `bytes` are too few. */
-struct tlscache *tlscache_new(const char *name, size_t bytes);
+struct bequest;
+
+/* That of the master before (`left`, or NULL), or an empty one. NULL with errno: ENOSPC when `bytes` are too few. */
+struct tlscache *tlscache_new(const char *name, size_t bytes, struct bequest *left);
+
+/* False if it cannot be left to another master. */
+bool tlscache_leave_to(const struct tlscache *cache, struct bequest *bequest);
 void tlscache_free(struct tlscache **cachep);
 
 /* Keeps `len` bytes until `expiry`, if it can; `slot` as for zones. */

@@ -25,9 +25,11 @@
 #include "common/board.h"
 #include "common/conf.h"
 
+struct bequest;
 struct tlscert;
 struct tlsctx;
 struct tlspool;
+struct tlsticket_keys;
 
 /* ---- in the worker ---- */
 
@@ -83,6 +85,15 @@ void tlspool_free(struct tlspool **poolp);
  * A process that forks to leave its work to the child calls it in the child.
  */
 void tlspool_settle(struct tlspool *pool);
+
+/*
+ * Session caches are looked for in what the master before has left, borrowed until NULL is
+ * given, and left to the one that follows, as far as they can be; and so are our own ticket keys.
+ */
+void tlspool_inherit(struct tlspool *pool, struct bequest *left);
+void tlspool_leave_to(const struct tlspool *pool, struct bequest *bequest);
+void tlspool_import_tickets(struct tlspool *pool, const struct tlsticket_keys *keys);
+void tlspool_export_tickets(const struct tlspool *pool, struct tlsticket_keys *keys);
 
 /* The next contexts belong to a new load. Unless `inherit`, they are read afresh, whatever older loads know. */
 void tlspool_load(struct tlspool *pool, bool inherit);

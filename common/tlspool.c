@@ -22,6 +22,7 @@
 struct tlspool {
 	struct list all;                /* of struct tlskept: whatever is in use */
 	struct tlsticket *tickets;      /* owned: our own keys */
+	struct bequest *left;           /* borrowed; session caches of the master before; NULL: there are none */
 	unsigned long load;             /* counts loads */
 	bool inherit;
 };
@@ -218,7 +219,7 @@ get_cache(const struct build *b)
 	struct tlskept *kept = tlskept_find(&b->pool->all, key);
 	struct tlscache *cache;
 
-	if (kept == NULL && (cache = tlscache_new(b->tls->cache_zone, b->tls->cache_bytes)) != NULL)
+	if (kept == NULL && (cache = tlscache_new(b->tls->cache_zone, b->tls->cache_bytes, b->pool->left)) != NULL)
 		return tlskept_add(&b->pool->all, key, cache, destroy_cache);
 	if (kept == NULL)
 		snprintf(b->why, b->size, "session cache \"%s\" of %zu bytes cannot be made (%d: %s)", b->tls->cache_zone,
@@ -536,6 +537,35 @@ void
 tlspool_settle(struct tlspool *pool)
 {
 	tlsticket_settle(pool->tickets);
+}
+
+void
+tlspool_inherit(struct tlspool *pool, struct bequest *left)
+{
+	pool->left = left;
+}
+
+void
+tlspool_leave_to(const struct tlspool *pool, struct bequest *bequest)
+{
+	LIST_EACH(node, &pool->all) {
+		const struct tlskept *kept = LIST_ENTRY(node, struct tlskept, node);
+
+		if (kept->destroy == destroy_cache)
+			tlscache_leave_to(kept->thing, bequest);
+	}
+}
+
+void
+tlspool_import_tickets(struct tlspool *pool, const struct tlsticket_keys *keys)
+{
+	tlsticket_import(pool->tickets, keys);
+}
+
+void
+tlspool_export_tickets(const struct tlspool *pool, struct tlsticket_keys *keys)
+{
+	tlsticket_export(pool->tickets, keys);
 }
 
 void

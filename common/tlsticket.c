@@ -17,7 +17,7 @@
 #include "common/memfd.h"
 #include "common/must.h"
 
-#define OWN_KEYS 2
+#define OWN_KEYS TLSTICKET_OWN_KEYS
 #define WORDS 10                        /* of 64 bits: a key */
 #define TRIES 100000                    /* a rotation takes a microsecond */
 #define RING_BYTES 4096
@@ -28,6 +28,7 @@ struct key {
 };
 
 _Static_assert(sizeof(struct key) == WORDS * sizeof(uint64_t), "a key is a row of words");
+_Static_assert(sizeof(struct key) == TLSTICKET_KEY, "a key goes as it is");
 
 /* What workers see of our own keys: readers look whether `turn` was even and stayed the same. */
 struct ring {
@@ -88,6 +89,17 @@ get_key(const struct ring *ring, size_t index, uint64_t *words)
 		words[i] = atomic_load_explicit(&ring->words[index][i], memory_order_relaxed);
 }
 
+/* Both keys change at once, as far as readers can tell. */
+static void
+put_keys(struct ring *ring, const uint64_t *current, const uint64_t *last)
+{
+	atomic_fetch_add_explicit(&ring->turn, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+	put_key(ring, 1, last);
+	put_key(ring, 0, current);
+	atomic_fetch_add_explicit(&ring->turn, 1, memory_order_seq_cst);
+}
+
 void
 tlsticket_rotate(struct tlsticket *t)
 {
@@ -101,13 +113,33 @@ tlsticket_rotate(struct tlsticket *t)
 		return;
 	}
 	get_key(ring, 0, last);
-	atomic_fetch_add_explicit(&ring->turn, 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_seq_cst);
-	put_key(ring, 1, last);
-	put_key(ring, 0, fresh);
-	atomic_fetch_add_explicit(&ring->turn, 1, memory_order_seq_cst);
+	put_keys(ring, fresh, last);
 	mem_wipe(fresh, sizeof(fresh));
 	mem_wipe(last, sizeof(last));
+}
+
+void
+tlsticket_export(const struct tlsticket *t, struct tlsticket_keys *keys)
+{
+	uint64_t words[WORDS];
+
+	MUST(t->writable != NULL);
+	for (size_t i = 0; i < OWN_KEYS; i++) {
+		get_key(t->ring, i, words);
+		memcpy(keys->keys[i], words, sizeof(words));
+	}
+	mem_wipe(words, sizeof(words));
+}
+
+void
+tlsticket_import(struct tlsticket *t, const struct tlsticket_keys *keys)
+{
+	uint64_t words[OWN_KEYS][WORDS];
+
+	MUST(t->writable != NULL);
+	memcpy(words, keys->keys, sizeof(words));
+	put_keys(t->writable, words[0], words[1]);
+	mem_wipe(words, sizeof(words));
 }
 
 struct tlsticket *

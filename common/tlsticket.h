@@ -12,7 +12,15 @@
 #include <openssl/evp.h>
 #include <stddef.h>
 
+#define TLSTICKET_OWN_KEYS 2
+#define TLSTICKET_KEY 80        /* bytes */
+
 struct tlsticket;
+
+/* Our own keys, for a process that follows this one; the first seals. Secret. */
+struct tlsticket_keys {
+	unsigned char keys[TLSTICKET_OWN_KEYS][TLSTICKET_KEY];
+};
 
 /* Our own keys. Ends the process if there is no memory or no randomness for them. */
 struct tlsticket *tlsticket_new(void);
@@ -27,6 +35,10 @@ void tlsticket_free(struct tlsticket **ticketp);
 
 /* A new key seals from now on; the last one opens until the next rotation. Master only, and only of our own. */
 void tlsticket_rotate(struct tlsticket *ticket);
+
+/* Master only, and only of our own. */
+void tlsticket_export(const struct tlsticket *ticket, struct tlsticket_keys *keys);
+void tlsticket_import(struct tlsticket *ticket, const struct tlsticket_keys *keys);
 
 /* Children of this process will not have the memory writable. Only of our own. */
 void tlsticket_settle(struct tlsticket *ticket);

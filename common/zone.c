@@ -192,6 +192,12 @@ zone_fd(const struct zone *zone)
 	return zone->fd;
 }
 
+const struct zone_spec *
+zone_spec_of(const struct zone *zone)
+{
+	return &zone->spec;
+}
+
 bool
 zone_fits(const struct zone *zone, const struct zone_spec *spec)
 {

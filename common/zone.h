@@ -44,6 +44,7 @@ struct zone *zone_open(int fd, const struct zone_spec *spec);
 
 void zone_free(struct zone **zonep);
 int zone_fd(const struct zone *zone);
+const struct zone_spec *zone_spec_of(const struct zone *zone);
 
 /* Is this the same table: kind, name, sizes and parameters? Then a reload keeps it. */
 bool zone_fits(const struct zone *zone, const struct zone_spec *spec);

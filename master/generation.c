@@ -71,6 +71,7 @@ close_others(const struct generation *g, int channel)
 	for (size_t i = 0; i < g->conf->source_count; i++)
 		keep_fd(&keep, g->conf->sources[i]->mailbox);
 	keep_fd(&keep, g->bell);
+	keep_fd(&keep, g->means->pipe);
 	keep_fd(&keep, channel);
 	proc_close_others(STDERR_FILENO + 1, keep.fds, keep.count);
 	mem_free(keep.fds);

@@ -48,6 +48,7 @@ struct generation_means {
 	struct sources *sources;
 	struct tlspool *tls;
 	struct zones *zones;
+	int pipe;               /* what workers keep open as long as they may hold something in a zone; borrowed */
 	struct inherited *inherited;    /* owned, until the first generation has what it wants; then NULL */
 	void (*run)(const struct generation_birth *birth);      /* in a new worker; does not return */
 	struct list all;        /* every generation there is */

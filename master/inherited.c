@@ -11,6 +11,7 @@
 #include "common/conf.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "master/leftover.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -152,8 +153,13 @@ say_unclaimed(const struct conf_listen *socket)
 void
 inherited_close(struct inherited **inheritedp)
 {
-	for (size_t i = 0; *inheritedp != NULL && i < (*inheritedp)->count; i++)
-		say_unclaimed(&(*inheritedp)->sockets[i]);
+	for (size_t i = 0; *inheritedp != NULL && i < (*inheritedp)->count; i++) {
+		const struct conf_listen *socket = &(*inheritedp)->sockets[i];
+
+		say_unclaimed(socket);
+		if (socket->at.addr.family == AF_UNIX && !socket->lent)
+			leftover_remove(socket->at.path);
+	}
 	inherited_free(inheritedp);
 }
 

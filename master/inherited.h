@@ -3,7 +3,7 @@
  *
  * Whoever started us may have bound our sockets before: a service manager, or the master
  * that this one follows. What a descriptor is, the kernel is asked and nobody else. A
- * configuration claims what it listens on; the rest is closed. Built on: conf, log, mem.
+ * configuration claims what it listens on; the rest is closed. Built on: conf, log, mem, leftover.
  */
 #ifndef POSTERN_MASTER_INHERITED_H
 #define POSTERN_MASTER_INHERITED_H
@@ -33,7 +33,7 @@ int *inherited_fds(const struct inherited *inherited, size_t *count);
  */
 bool inherited_claim(struct inherited *inherited, struct conf_listen *listen);
 
-/* Closes what nobody has claimed, and says so of each. NULL is fine; leaves NULL. */
+/* Closes what nobody has claimed, and says so of each; its file goes too, unless it is lent. NULL is fine; leaves NULL. */
 void inherited_close(struct inherited **inheritedp);
 
 /* The same without a word. */

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/sock.h"
 #include "master/inherited.h"
+#include "master/leftover.h"
 
 #define TRIES 5                 /* of a start, as in nginx: workers of a master that was killed are about to go */
 #define PAUSE_MS 500
@@ -167,8 +168,8 @@ close_one(struct conf_listen *listen)
 		return;
 	close(listen->fd);
 	listen->fd = -1;
-	if (listen->at.addr.family == AF_UNIX && !listen->lent && unlink(listen->at.path) == -1 && errno != ENOENT)
-		log_say(LOG_EMERG, "unlink() \"%s\" failed %s", listen->at.path, log_errno(errno));
+	if (listen->at.addr.family == AF_UNIX && !listen->lent)
+		leftover_remove(listen->at.path);
 }
 
 void
@@ -192,6 +193,14 @@ listener_commit(const struct conf *conf, struct conf *old)
 			old->listens[i]->fd = -1;
 		else
 			close_one(old->listens[i]);
+}
+
+void
+listener_adjust(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->listen_count; i++)
+		if (conf->listens[i]->fd != -1)
+			adjust(conf->listens[i]);
 }
 
 void

@@ -4,7 +4,7 @@
  * A socket belongs to one configuration at a time. A new one takes over what it
  * also wants, under the same descriptor, and binds the rest; until
  * listener_commit() the old one still owns everything it had, so that a failed
- * reload has changed nothing. Built on: conf, inherited, sock, log.
+ * reload has changed nothing. Built on: conf, inherited, sock, leftover, log.
  */
 #ifndef POSTERN_MASTER_LISTENER_H
 #define POSTERN_MASTER_LISTENER_H
@@ -27,6 +27,9 @@ void listener_rollback(struct conf *conf, const struct conf *old);
 
 /* Adjusts the sockets taken over to their new parameters and closes those of `old` that `conf` does not want. */
 void listener_commit(const struct conf *conf, struct conf *old);
+
+/* Gives the sockets their parameters again: another master may have given them its own. */
+void listener_adjust(const struct conf *conf);
 
 /* Closes all sockets and removes the files of UNIX sockets. */
 void listener_close(struct conf *conf);

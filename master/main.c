@@ -24,6 +24,7 @@
 #include "master/conf_dump.h"
 #include "master/conf_load.h"
 #include "master/generation.h"
+#include "master/heritage.h"
 #include "master/inherited.h"
 #include "master/logfile.h"
 #include "master/master.h"
@@ -40,6 +41,7 @@
 struct start {
 	char *const *argv;              /* as it was, whatever proc_title() has written over */
 	struct inherited *inherited;    /* owned */
+	struct heritage *heritage;      /* owned; NULL: no master was before */
 };
 
 static const char help[] =
@@ -250,15 +252,21 @@ static int
 serve(struct conf_request *request, struct start *start)
 {
 	struct master_order order = { .conf = load(request), .request = request, .run = run_worker };
+	char *program;
 	int status;
 
 	if (order.conf == NULL)
 		return EXIT_FAILURE;
 	order.inherited = start->inherited;
+	order.heritage = start->heritage;
 	start->inherited = NULL;
+	start->heritage = NULL;
+	order.program = program = proc_program(start->argv[0]);
+	order.argv = start->argv;
 	order.title = make_title(start->argv);
 	status = master_run(&order);
 	mem_free(order.title);
+	mem_free(program);
 	return status;
 }
 
@@ -332,19 +340,49 @@ read_and_run(int argc, struct start *start)
 	return run(&options, start);
 }
 
-/* What others forgot to close is none of ours to keep open, or to hand on. */
-static struct inherited *
-take_sockets(void)
+/* The sockets that the master before has left. */
+static void
+add_left_sockets(struct inherited *inherited, const struct heritage *heritage)
 {
-	struct inherited *inherited = inherited_new();
-	size_t count;
-	int *fds;
+	for (size_t i = 0; i < heritage->socket_count; i++) {
+		const struct heritage_socket *socket = &heritage->sockets[i];
+		const char *why = inherited_add(inherited, socket->fd, socket->lent);
 
-	activation_take(inherited);
-	fds = inherited_fds(inherited, &count);
-	proc_close_others(STDERR_FILENO + 1, fds, count);
-	mem_free(fds);
-	return inherited;
+		if (why != NULL)
+			log_say(LOG_WARN, "descriptor %d of the master before %s, closed", socket->fd, why);
+	}
+}
+
+struct keep {
+	int *fds;
+	size_t count;
+};
+
+static void
+keep_fd(void *ctx, int fd)
+{
+	struct keep *keep = ctx;
+
+	keep->fds = mem_resize(keep->fds, (keep->count + 1) * sizeof(*keep->fds));
+	keep->fds[keep->count++] = fd;
+}
+
+/* What others forgot to close is none of ours to keep open, or to hand on. */
+static void
+take_descriptors(struct start *start)
+{
+	struct keep keep = { 0 };
+
+	start->inherited = inherited_new();
+	activation_take(start->inherited);
+	start->heritage = heritage_take();
+	if (start->heritage != NULL)
+		add_left_sockets(start->inherited, start->heritage);
+	keep.fds = inherited_fds(start->inherited, &keep.count);
+	if (start->heritage != NULL)
+		heritage_each_own_fd(start->heritage, keep_fd, &keep);
+	proc_close_others(STDERR_FILENO + 1, keep.fds, keep.count);
+	mem_free(keep.fds);
 }
 
 int
@@ -357,12 +395,13 @@ main(int argc, char **argv)
 	proc_init(argc, argv);
 	if (proc_hold_standard() == -1)
 		return EXIT_FAILURE;
-	start.inherited = take_sockets();
+	take_descriptors(&start);
 	/* What we create has the mode we give it and is never writable for others. */
 	umask(022);
 	start.argv = copy = copy_arguments(argc, argv);
 	status = read_and_run(argc, &start);
 	inherited_free(&start.inherited);
+	heritage_free(&start.heritage);
 	free_arguments(copy);
 	return status;
 }

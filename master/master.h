@@ -10,12 +10,16 @@
 struct conf;
 struct conf_request;
 struct generation_birth;
+struct heritage;
 struct inherited;
 
 struct master_order {
 	struct conf *conf;                      /* resolved and checked; taken over */
 	struct conf_request *request;           /* how it was loaded, for reloads */
 	struct inherited *inherited;            /* sockets that we were started with; taken over */
+	struct heritage *heritage;              /* of the master before; taken over, without its sockets; NULL: there was none */
+	const char *program;                    /* to start at USR2; NULL: nobody knows */
+	char *const *argv;
 	char *title;                            /* in ps(1) */
 	void (*run)(const struct generation_birth *birth);      /* a worker; does not return */
 };

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/mem.h"
 #include "common/num.h"
 
 #define PIDFILE_MAX 32          /* bytes that are looked at; a pid and a newline are far fewer */
@@ -78,14 +80,74 @@ pidfile_read(const char *path, pid_t *pid)
 	return 0;
 }
 
-void
-pidfile_remove(const char *path, pid_t pid)
+static bool
+holds(const char *path, pid_t pid)
 {
 	char text[PIDFILE_MAX];
 	unsigned number;
 
-	if (read_text(path, text) == -1 || num_parse(text, INT_MAX, &number) == -1 || (pid_t)number != pid)
-		return;
-	if (unlink(path) == -1)
+	return read_text(path, text) == 0 && num_parse(text, INT_MAX, &number) == 0 && (pid_t)number == pid;
+}
+
+void
+pidfile_remove(const char *path, pid_t pid)
+{
+	if (holds(path, pid) && unlink(path) == -1)
 		log_say(LOG_ALERT, "unlink() \"%s\" failed %s", path, log_errno(errno));
+}
+
+static char *
+old_name(const char *path)
+{
+	return mem_printf("%s.oldbin", path);
+}
+
+void
+pidfile_remove_old(const char *path, pid_t pid)
+{
+	char *old = old_name(path);
+
+	pidfile_remove(old, pid);
+	mem_free(old);
+}
+
+/* Is there a file that we may move? */
+static bool
+is_ours(const char *path, pid_t pid)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && holds(path, pid);
+}
+
+static int
+move(const char *from, const char *to, pid_t pid)
+{
+	if (!is_ours(from, pid) || rename(from, to) == 0)
+		return 0;
+	log_say(LOG_ALERT, "rename() \"%s\" to \"%s\" failed %s", from, to, log_errno(errno));
+	return -1;
+}
+
+int
+pidfile_step_aside(const char *path, pid_t pid)
+{
+	char *old = old_name(path);
+	int result = move(path, old, pid);
+
+	mem_free(old);
+	return result;
+}
+
+int
+pidfile_step_back(const char *path, pid_t pid)
+{
+	char *old = old_name(path);
+	int result = move(old, path, pid);
+
+	mem_free(old);
+	/* Whoever has taken the old one away has not stopped us. */
+	if (result == 0 && !holds(path, pid))
+		result = pidfile_write(path, pid);
+	return result;
 }

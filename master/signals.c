@@ -9,16 +9,16 @@
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 static const struct signals_row rows[] = {
-	{ SIGTERM,  "stop",   SIGNALS_STOP,   ", exiting" },
-	{ SIGINT,   NULL,     SIGNALS_STOP,   ", exiting" },
-	{ SIGQUIT,  "quit",   SIGNALS_QUIT,   ", shutting down" },
-	{ SIGHUP,   "reload", SIGNALS_RELOAD, ", reconfiguring" },
-	{ SIGUSR1,  "reopen", SIGNALS_REOPEN, ", reopening logs" },
-	{ SIGCHLD,  NULL,     SIGNALS_REAP,   "" },
-	{ SIGWINCH, NULL,     SIGNALS_REST,   ", stop accepting connections" },
-	{ SIGUSR2,  NULL,     SIGNALS_IGNORE, ", ignoring" },
-	{ SIGALRM,  NULL,     SIGNALS_IGNORE, ", ignoring" },
-	{ SIGIO,    NULL,     SIGNALS_IGNORE, ", ignoring" },
+	{ SIGTERM,  "stop",   SIGNALS_STOP,    ", exiting" },
+	{ SIGINT,   NULL,     SIGNALS_STOP,    ", exiting" },
+	{ SIGQUIT,  "quit",   SIGNALS_QUIT,    ", shutting down" },
+	{ SIGHUP,   "reload", SIGNALS_RELOAD,  ", reconfiguring" },
+	{ SIGUSR1,  "reopen", SIGNALS_REOPEN,  ", reopening logs" },
+	{ SIGCHLD,  NULL,     SIGNALS_REAP,    "" },
+	{ SIGWINCH, NULL,     SIGNALS_REST,    ", stop accepting connections" },
+	{ SIGUSR2,  NULL,     SIGNALS_UPGRADE, ", changing binary" },
+	{ SIGALRM,  NULL,     SIGNALS_IGNORE,  ", ignoring" },
+	{ SIGIO,    NULL,     SIGNALS_IGNORE,  ", ignoring" },
 };
 
 int

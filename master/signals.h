@@ -13,6 +13,7 @@ enum signals_action {
 	SIGNALS_QUIT,           /* when the last session has ended */
 	SIGNALS_RELOAD,
 	SIGNALS_REOPEN,         /* the logs */
+	SIGNALS_UPGRADE,        /* a new binary beside this one */
 	SIGNALS_REST,           /* no workers, until HUP */
 	SIGNALS_REAP
 };

@@ -6,8 +6,8 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/conf.h"
@@ -59,14 +59,18 @@ struct source {
 	bool failed;
 };
 
-/* A later master begins with a higher number, for what it is given may know the numbers of this one. */
+/*
+ * At random, for an auth_cache may go from one master to the next, or be shared by two for a
+ * while: none may take another's number for its own, whatever the clock says.
+ */
 static int64_t
 first_number(void)
 {
-	struct timespec now;
+	uint64_t random;
 
-	MUST(clock_gettime(CLOCK_REALTIME, &now) == 0);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		must_die("no randomness for the numbers of files");
+	return (int64_t)(random >> 2) + 1;
 }
 
 struct sources *

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "common/authcache.h"
+#include "common/bequest.h"
 #include "common/conf.h"
 #include "common/limitzone.h"
 #include "common/list.h"
@@ -14,6 +15,7 @@
 
 struct zones {
 	struct list caches, limits;
+	struct bequest *left;           /* borrowed; what the master before had; NULL: nothing */
 };
 
 /* What an auth_cache has. */
@@ -46,6 +48,12 @@ zones_new(void)
 }
 
 void
+zones_inherit(struct zones *zones, struct bequest *left)
+{
+	zones->left = left;
+}
+
+void
 zones_free(struct zones **zonesp)
 {
 	MUST(list_is_empty(&(*zonesp)->caches) && list_is_empty(&(*zonesp)->limits));
@@ -65,13 +73,36 @@ free_cache(struct cache *cache)
 	mem_free(cache);
 }
 
-/* NULL with errno. */
+/* Both tables of the master before, or neither: they have one secret. */
+static bool
+inherit_cache(struct bequest *left, struct cache *cache, const struct zone_spec *accepted, const struct zone_spec *refused)
+{
+	unsigned char secret[sizeof(cache->secret)] = { 0 };
+	bool good;
+
+	cache->accepted = bequest_claim(left, accepted, cache->secret, sizeof(cache->secret));
+	cache->refused = bequest_claim(left, refused, secret, sizeof(secret));
+	good = cache->accepted != NULL && cache->refused != NULL && mem_same_secret(secret, cache->secret, sizeof(secret));
+	if (!good) {
+		zone_free(&cache->accepted);
+		zone_free(&cache->refused);
+	}
+	mem_wipe(secret, sizeof(secret));
+	return good;
+}
+
+/* *is_known becomes whether it is empty though there was one of its name. NULL with errno. */
 static struct cache *
-make_cache(const struct zone_spec *accepted, const struct zone_spec *refused)
+make_cache(struct bequest *left, const struct zone_spec *accepted, const struct zone_spec *refused, bool *is_known)
 {
 	struct cache *cache = mem_alloc(sizeof(*cache));
 
 	cache->name = mem_strdup(accepted->name);
+	*is_known |= bequest_has(left, accepted->kind, accepted->name);
+	if (inherit_cache(left, cache, accepted, refused)) {
+		*is_known = false;
+		return cache;
+	}
 	if ((cache->accepted = zone_new(accepted)) != NULL && (cache->refused = zone_new(refused)) != NULL &&
 	    getrandom(cache->secret, sizeof(cache->secret), 0) == sizeof(cache->secret))
 		return cache;
@@ -94,7 +125,7 @@ get_cache(struct zones *zones, const struct conf_cache *settings)
 			return cache;
 		is_known |= strcmp(cache->name, settings->zone) == 0;
 	}
-	if ((cache = make_cache(&accepted, &refused)) == NULL) {
+	if ((cache = make_cache(zones->left, &accepted, &refused, &is_known)) == NULL) {
 		conf_say(LOG_EMERG, &settings->place, "\"auth_cache\" zone \"%s\" of %zu bytes cannot be made %s",
 		    settings->zone, settings->bytes, log_errno(errno));
 		return NULL;
@@ -161,14 +192,19 @@ free_limit(struct limit *limit)
 	mem_free(limit);
 }
 
-/* NULL with errno. */
+/* As make_cache(). */
 static struct limit *
-make_limit(enum conf_limit_kind kind, const struct zone_spec *spec)
+make_limit(struct bequest *left, enum conf_limit_kind kind, const struct zone_spec *spec, bool *is_known)
 {
 	struct limit *limit = mem_alloc(sizeof(*limit));
 
 	limit->kind = kind;
 	limit->name = mem_strdup(spec->name);
+	*is_known |= bequest_has(left, spec->kind, spec->name);
+	if ((limit->zone = bequest_claim(left, spec, limit->secret, sizeof(limit->secret))) != NULL) {
+		*is_known = false;
+		return limit;
+	}
 	if ((limit->zone = zone_new(spec)) != NULL &&
 	    getrandom(limit->secret, sizeof(limit->secret), 0) == sizeof(limit->secret))
 		return limit;
@@ -190,7 +226,7 @@ get_limit(struct zones *zones, const struct conf_limit_zone *settings)
 			return limit;
 		is_known |= limit->kind == settings->kind && strcmp(limit->name, settings->name) == 0;
 	}
-	if ((limit = make_limit(settings->kind, &spec)) == NULL) {
+	if ((limit = make_limit(zones->left, settings->kind, &spec, &is_known)) == NULL) {
 		conf_say(LOG_EMERG, &settings->place, "\"%s_zone\" zone \"%s\" of %zu bytes cannot be made %s",
 		    spec.kind, settings->name, settings->bytes, log_errno(errno));
 		return NULL;
@@ -274,6 +310,33 @@ zones_are_held(const struct zones *zones)
 }
 
 /* --- all of them --- */
+
+static void
+leave_zone(struct bequest *bequest, const struct zone *zone, const unsigned char *secret, size_t len)
+{
+	const struct zone_spec *spec = zone_spec_of(zone);
+	char shown[512];
+
+	if (!bequest_add_zone(bequest, zone, secret, len))
+		log_say(LOG_NOTICE, "%s zone \"%s\" cannot be handed on", spec->kind,
+		    log_text(shown, sizeof(shown), spec->name, strlen(spec->name)));
+}
+
+void
+zones_leave_to(const struct zones *zones, struct bequest *bequest)
+{
+	LIST_EACH(node, &zones->limits) {
+		const struct limit *limit = LIST_ENTRY(node, struct limit, node);
+
+		leave_zone(bequest, limit->zone, limit->secret, sizeof(limit->secret));
+	}
+	LIST_EACH(node, &zones->caches) {
+		const struct cache *cache = LIST_ENTRY(node, struct cache, node);
+
+		leave_zone(bequest, cache->accepted, cache->secret, sizeof(cache->secret));
+		leave_zone(bequest, cache->refused, cache->secret, sizeof(cache->secret));
+	}
+}
 
 int
 zones_use(struct zones *zones, struct conf *conf)

@@ -4,8 +4,9 @@
  * Workers know some things together: what an auth_cache has kept, who is here, who has
  * failed to log in. The tables and their secrets are made here for the first generation that
  * names them, and are kept as long as there is one with the same name, size and key; another
- * size starts empty. The master looks at nothing that is in them.
- * Built on: authcache, limitzone, conf_say, list, zone.
+ * size starts empty. Those of the master before this one are taken over on the same terms.
+ * The master looks at nothing that is in them.
+ * Built on: authcache, bequest, limitzone, conf_say, list, zone.
  */
 #ifndef POSTERN_MASTER_ZONES_H
 #define POSTERN_MASTER_ZONES_H
@@ -16,11 +17,19 @@
 
 #include "common/board.h"
 
+struct bequest;
 struct conf;
 struct zone;
 struct zones;
 
 struct zones *zones_new(void);
+
+/*
+ * What a configuration wants is looked for in what the master before has left, borrowed
+ * until NULL is given; and what there is here is left to the one that follows.
+ */
+void zones_inherit(struct zones *zones, struct bequest *left);
+void zones_leave_to(const struct zones *zones, struct bequest *bequest);
 
 /* Nobody may use one any more. Leaves NULL. */
 void zones_free(struct zones **zonesp);

@@ -260,9 +260,10 @@ class Env:
 class Postern:
     """The daemon, from start to stop."""
 
-    def __init__(self, env, mail="", main="", events="", workers=1, level="debug", user="nobody", config=None, args=()):
+    def __init__(self, env, mail="", main="", events="", workers=1, level="debug", user="nobody", config=None, args=(),
+                 binary=None):
         self.env, self.args = env, list(args)
-        self.binary = env.build / "postern"
+        self.binary = binary or env.build / "postern"
         self.log_path, self.pid_path = env.path("error.log"), env.path("postern.pid")
         self.config = env.path("postern.conf")
         self.write(mail, main, events, workers, level, user) if config is None else env.write("postern.conf", config)

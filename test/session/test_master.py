@@ -507,7 +507,7 @@ def test_quit_waits_for_the_last_session(env):
 
 def test_signals_of_no_meaning_are_ignored(env):
     postern = env.postern(mail(env))
-    for number in (signal.SIGUSR2, signal.SIGALRM, signal.SIGIO):
+    for number in (signal.SIGALRM, signal.SIGIO):
         postern.kill(number)
         postern.wait_log(rf"signal {int(number)} \(SIG[A-Z0-9]+\) received from \d+, ignoring")
     greets(env)

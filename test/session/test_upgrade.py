@@ -2,14 +2,233 @@
 import fcntl
 import os
 import pty
+import re
+import shutil
 import signal
 import struct
 import subprocess
 import termios
 import time
 
-from harness import Postern, Wire, eventually
+from harness import Postern, Wire, eventually, open_files
+from peers import Listener
 from test_master import gone, greets, log_in, mail, peers, still_talks
+
+
+class Upgrade:
+    """A postern that is upgraded: the master that runs, and the one that comes."""
+
+    def __init__(self, env, text, **options):
+        self.env = env
+        self.old = env.postern(text, **options)
+        self.new = None
+        self.oldbin = env.path("postern.pid.oldbin")
+
+    def adopt(self, pid):
+        """A Postern for the new master, which is ended with the test."""
+        self.new = Postern.__new__(Postern)
+        self.new.__dict__.update(self.old.__dict__, pid=pid)
+        return self.env.keep(self.new)
+
+    def begin(self):
+        """USR2; returns the new master when it serves."""
+        self.old.kill(signal.SIGUSR2)
+        return self.adopt(eventually(self.newcomer, "the pid file of the new master"))
+
+    def newcomer(self):
+        pid = number_in(self.old.pid_path)
+        return pid if pid and pid != self.old.pid else None
+
+    def end_old(self):
+        """WINCH and QUIT, as an operator does who is content; what was new is the old of the next."""
+        self.old.kill(signal.SIGWINCH)
+        self.old.kill(signal.SIGQUIT)
+        eventually(lambda: gone(self.old.pid), "the end of the old master")
+        self.old, self.new = self.new, None
+        return self.old
+
+    def end_new(self, number=signal.SIGQUIT):
+        """Roll-back; returns when the old master has its name back."""
+        self.new.kill(number)
+        eventually(lambda: gone(self.new.pid), "the end of the new master")
+        eventually(lambda: number_in(self.old.pid_path) == self.old.pid, "the old pid file")
+        assert not self.oldbin.exists()
+        self.new = None
+        return self.old
+
+
+def number_in(path):
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+# --- upgrade ---
+
+def test_both_masters_serve_and_the_old_one_goes(env):
+    peers(env)
+    path = env.path("mail.sock")
+    up = Upgrade(env, mail(env, f"listen [::1]:{20000 + env.number}; listen unix:{path};"), workers=2)
+    addresses = [(env.ip(), 2143), ("::1", 20000 + env.number), str(path)]
+    inode = os.stat(path).st_ino
+    client = log_in(env)
+    new = up.begin()
+    assert number_in(up.oldbin) == up.old.pid
+    assert len(up.old.children()) == 2 and len(new.children()) == 2
+    up.old.kill(signal.SIGWINCH)
+    eventually(lambda: len(up.old.children()) == 1, "the end of the old worker without clients")
+    still_talks(client)
+    for address in addresses:
+        Wire.to(address).expect(b"* OK IMAP4 ready")
+    other = log_in(env)
+    old = up.old
+    old.kill(signal.SIGQUIT)
+    still_talks(client)
+    still_talks(other)
+    client.close()
+    eventually(lambda: gone(old.pid), "the end of the old master")
+    assert not up.oldbin.exists() and number_in(old.pid_path) == new.pid
+    assert os.stat(path).st_ino == inode
+    for address in addresses:
+        Wire.to(address).expect(b"* OK IMAP4 ready")
+    still_talks(other)
+    new.stop()
+    assert not path.exists() and not old.pid_path.exists()
+
+
+def test_roll_back_by_hup_and_quit(env):
+    peers(env)
+    path = env.path("mail.sock")
+    up = Upgrade(env, mail(env, f"listen unix:{path};"), workers=2)
+    old_client = log_in(env)
+    new = up.begin()
+    up.old.kill(signal.SIGWINCH)
+    eventually(lambda: len(up.old.children()) == 1, "the end of the worker without clients")
+    new_client = log_in(env)
+    up.old.write(mail(env, "bogus x;"))         # the old binary does not read the configuration of the new one
+    up.old.kill(signal.SIGHUP)
+    eventually(lambda: len(up.old.children()) == 3, "the old master's workers")
+    new.kill(signal.SIGQUIT)
+    still_talks(old_client)
+    still_talks(new_client)
+    new_client.close()
+    new_pid = new.pid
+    eventually(lambda: gone(new_pid), "the end of the new master")
+    eventually(lambda: number_in(up.old.pid_path) == up.old.pid, "the old pid file")
+    assert not up.oldbin.exists()
+    up.old.wait_log(rf"new binary process {new_pid} exited with code 0")
+    still_talks(old_client)
+    Wire.to(str(path)).expect(b"* OK IMAP4 ready")
+    greets(env)
+    up.old.write(mail(env, f"listen unix:{path};"))
+    up.old.reload()
+    up.begin()                                  # it can be asked again
+    old_client.close()
+    up.end_old().stop()
+    assert not path.exists()
+
+
+def test_workers_come_back_by_themselves_when_the_new_master_dies(env):
+    up = Upgrade(env, mail(env), workers=2)
+    new = up.begin()
+    workers = new.children()
+    up.old.kill(signal.SIGWINCH)
+    eventually(lambda: not up.old.children(), "the end of the old workers")
+    waits = Wire.to((env.ip(), 2143))
+    waits.expect(b"* OK IMAP4 ready")
+    up.end_new(signal.SIGKILL)
+    up.old.wait_log(rf"new binary process {new.pid} exited on signal 9")
+    eventually(lambda: len(up.old.children()) == 2, "the old master's workers")
+    greets(env)
+    eventually(lambda: all(gone(pid) for pid in workers), "the end of the new workers")
+    up.begin()
+    up.end_old()
+    greets(env)
+
+
+def broken_binaries(env, up):
+    """Ways in which a new binary comes to nothing, each as (what to put there, what the log says)."""
+    real = up.old.binary.read_bytes()
+    return [
+        (None, rf'execve\(\) failed while executing new binary process "{env.path("bin/postern")}" \(2: No such file'),
+        (b"this is no program", r"execve\(\) failed while executing new binary process .* \(8: Exec format error\)"),
+        (b"#!/bin/sh\nexit 3\n", r"new binary process \d+ exited with code 3"),
+        (b"#!/bin/sh\nkill -9 $$\n", r"new binary process \d+ exited on signal 9"),
+        (real[:4096], r"new binary process \d+ exited"),
+    ]
+
+
+def test_a_new_binary_that_comes_to_nothing_changes_nothing(env):
+    peers(env)
+    binary = env.path("bin/postern")
+    binary.parent.mkdir()
+    shutil.copy(env.build / "postern", binary)
+    up = Upgrade(env, mail(env), workers=2, binary=binary)
+    client = log_in(env)
+    workers = up.old.children()
+    before = open_files(up.old.pid)
+    for what, said in broken_binaries(env, up):
+        binary.unlink()
+        if what is not None:
+            binary.write_bytes(what)
+            binary.chmod(0o755)
+        start = len(up.old.log())
+        up.old.kill(signal.SIGUSR2)
+        eventually(lambda: re.search(said, up.old.log()[start:]), f"{said} in the log")
+        eventually(lambda: re.search(r"new binary process \d+ exited", up.old.log()[start:]), "its end")
+        eventually(lambda: number_in(up.old.pid_path) == up.old.pid and not up.oldbin.exists(), "the pid file")
+        binary.touch()
+    assert up.old.children() == workers
+    still_talks(client)
+    assert open_files(up.old.pid).keys() == before.keys(), "descriptors"
+    binary.unlink()
+    shutil.copy(env.build / "postern", binary)
+    up.begin()
+    client.close()
+    up.end_old()
+    greets(env)
+
+
+def test_a_configuration_that_the_new_binary_refuses_changes_nothing(env):
+    path = env.path("mail.sock")
+    up = Upgrade(env, mail(env, f"listen unix:{path};"))
+    env.keep(Listener((env.ip(), 2999), lambda wire: None))
+    for count, (text, main, why) in enumerate([
+            (mail(env, "bogus x;"), "", "unknown directive"),
+            (mail(env).replace("2143", "2999"), "", f"bind() to {env.ip()}:2999 failed (98:"),
+            (mail(env, f"listen unix:{path};"), "working_directory /nonexistent;", "chdir() to working_directory failed"),
+            (mail(env, f"listen unix:{path};"), "#pid", 'open() "/nonexistent/pid" failed')], 1):
+        up.old.write(text, main)
+        if main == "#pid":
+            up.old.config.write_text(up.old.config.read_text().replace(str(up.old.pid_path), "/nonexistent/pid"))
+        up.old.kill(signal.SIGUSR2)
+        up.old.wait_log(r"new binary process \d+ exited with code 1", count)
+        up.old.wait_log(re.escape(why))
+        eventually(lambda: number_in(up.old.pid_path) == up.old.pid and not up.oldbin.exists(), "the pid file")
+        greets(env)
+        Wire.to(str(path)).expect(b"* OK IMAP4 ready")
+    up.old.write(mail(env, f"listen unix:{path};"))
+    up.begin()
+    up.end_old()
+    Wire.to(str(path)).expect(b"* OK IMAP4 ready")
+
+
+def test_one_new_binary_at_a_time(env):
+    up = Upgrade(env, mail(env))
+    new = up.begin()
+    up.old.kill(signal.SIGUSR2)
+    up.old.wait_log("the changing binary signal is ignored: a new binary's process runs already")
+    new.kill(signal.SIGUSR2)
+    up.old.wait_log("the changing binary signal is ignored: the old binary's process still runs")
+    up.old.kill(signal.SIGHUP)
+    up.old.wait_log("the configuration is not read while a new binary's process runs")
+    new.reload()
+    up.end_old()
+    up.begin()
+    greets(env)
+    up.end_old()
+    greets(env)
 
 
 # --- WINCH ---

@@ -13,7 +13,7 @@ static unsigned char bytes[TLSCACHE_MAX + 1], room[TLSCACHE_MAX];
 static void
 make(void)
 {
-	cache = tlscache_new("A", 1 << 20);
+	cache = tlscache_new("A", 1 << 20, NULL);
 	ck_assert_ptr_nonnull(cache);
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (unsigned char)(i * 7 + i / 240);
@@ -113,7 +113,7 @@ END_TEST
 
 START_TEST(too_small_a_cache_cannot_be_made)
 {
-	ck_assert_ptr_null(tlscache_new("B", 100));
+	ck_assert_ptr_null(tlscache_new("B", 100, NULL));
 	ck_assert_int_eq(errno, ENOSPC);
 }
 END_TEST
