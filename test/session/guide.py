@@ -75,9 +75,19 @@ class House:
         self.env, self.name, self.heard = env, name, []
         for path in files:
             self.put(path)
-        inside = re.fullmatch(r"mail \{\n(.*)\}\n", block(name, self.CONF, number), re.S).group(1)
-        inside = inside.replace("    server_name         mail.example.com;\n", "")     # which it is anyway
-        self.postern = env.postern(located(env, inside, changes), level="info", **options)
+        text = block(name, self.CONF, number)
+        inside = re.fullmatch(r"mail \{\n(.*)\}\n", text, re.S)
+        self.postern = self.mail(inside[1], changes, options) if inside else self.whole(text, changes)
+
+    def mail(self, text, changes, options):
+        """A mail block alone; what is around it is as in other tests."""
+        text = text.replace("    server_name         mail.example.com;\n", "")     # which it is anyway
+        return self.env.postern(located(self.env, text, changes), level="info", **options)
+
+    def whole(self, text, changes):
+        changes = {"/var/log/postern/error.log": self.env.path("error.log"), **(changes or {})}
+        mine = f"pid {self.env.path('postern.pid')}; auth_helper_path {self.env.build};"
+        return self.env.postern("", config=located(self.env, text, changes), args=["-g", mine])
 
     def put(self, path, text=None):
         """Writes a file of the guide, or this text, below the test's own /etc/postern."""
