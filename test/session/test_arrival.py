@@ -134,6 +134,20 @@ def test_tls_begins_behind_the_header(env):
     assert asked(stage)[0] == "192.0.2.1"
 
 
+def test_who_talks_behind_the_header_talks_early(env):
+    """With smtp_greeting_delay an SMTP client waits for the greeting, whoever brings it."""
+    stage = Stage(env, "smtp", mail="smtp_greeting_delay 1s; set_real_ip_from 127.0.0.0/8;", listen="proxy_protocol")
+    for header in v1(), v2():
+        early, patient = stage.connect(), stage.connect()
+        early.send(header + b"EHLO me\r\n")
+        patient.send(header)
+        early.expect(b"503 5.5.0 Improper use of SMTP command pipelining")
+        early.expect_end()
+        patient.expect(b"220 mail.example.com ESMTP ready")
+        patient.close()
+    stage.postern.wait_log("client was rejected before greeting: .*, client: 192.0.2.1, server: ", 2)
+
+
 DENIED = {"imap": b"* BYE Access denied\r\n", "pop3": b"-ERR Access denied\r\n", "smtp": b"554 5.7.1 Access denied\r\n"}
 
 

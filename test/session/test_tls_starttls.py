@@ -263,3 +263,26 @@ def test_a_server_that_insists_on_tls_may_be_chosen_inside_it(env):
     start_tls(client, "imap", ca.trust(), "two.test")
     log_in(client, "imap")
     assert stage.auth.requests[0]["Auth-SSL"] == "on"
+
+
+def count_across(env, setting, said, good, reason):
+    """Said once before TLS and `good` times in it, it is answered; once more and that is the end."""
+    stage, context = one_of_each(env, "starttls on; " + setting)
+    for i, protocol in enumerate(WORDS, 1):
+        line = (b"a " if protocol == "imap" else b"") + said + b"\r\n"
+        client = secured(env, protocol, context, before=line, answers=1)
+        for _ in range(good):
+            client.send(line)
+            assert client.line() != b"", protocol
+        client.send(line)
+        assert client.rest() == b"", protocol
+        stage.postern.wait_log(reason, i)
+
+
+def test_errors_before_tls_count_in_it(env):
+    """What was said is forgotten, but not how much: max_errors is for the whole of a client's time."""
+    count_across(env, "max_errors 1;", b"XYZZY", 0, "client sent too many invalid commands")
+
+
+def test_commands_before_tls_count_in_it(env):
+    count_across(env, "max_commands 3;", b"NOOP", 1, "client sent too many commands")
