@@ -1,8 +1,9 @@
 """Who a client is before it is greeted: PROXY headers, and whether it may come in."""
 import struct
+import subprocess
 
 from certs import Authority
-from harness import Wire
+from harness import Wire, netns
 from real import HAProxy
 from stage import GREETINGS, Stage
 
@@ -73,6 +74,55 @@ def test_a_header_may_come_in_any_pieces(env):
         for client in clients:
             client.expect(b"* OK IMAP4 ready", b"a OK backend LOGIN")
             client.close()
+
+
+def test_a_header_has_4096_bytes_at_most(env):
+    """The first command stands behind it in the same segment, and it may come in pieces."""
+    stage = Stage(env, "imap", {"v": "set_real_ip_from 127.0.0.0/8;"}, listen="proxy_protocol")
+    addresses = v2()[16:]
+    whole = v2(addresses + b"\x04" + struct.pack("!H", 4096 - 16 - 12 - 3) + bytes(4096 - 16 - 12 - 3))
+    assert len(whole) == 4096 and log_in(stage, whole) == IN
+    assert asked(stage)[0] == "192.0.2.1"
+    client = stage.connect()
+    for piece in whole[:15], whole[15:1000], whole[1000:4095]:
+        client.send(piece)
+        client.quiet(0.05)
+    client.send(whole[4095:] + LOGIN)
+    client.expect(b"* OK IMAP4 ready", b"a OK backend LOGIN")
+    client.close()
+    many = v2(addresses + b"\xee\0\0" * ((4096 - 28) // 3))
+    assert log_in(stage, many) == IN
+    assert log_in(stage, v2(addresses + b"\x04" + struct.pack("!H", 4096 - 16 - 12 - 2) + bytes(4096 - 16 - 12 - 2))) == b""
+    stage.postern.wait_log("broken header: header too long while reading PROXY protocol, client: 127.0.0.1")
+
+
+def test_a_client_of_the_proxys_unix_socket_is_one(env):
+    stage = Stage(env, "imap", {"open": "set_real_ip_from 127.0.0.0/8;", "local": "set_real_ip_from 127.0.0.0/8; allow unix:; deny all;"},
+                  listen="proxy_protocol")
+    header = v2(b"/run/mail".ljust(108, b"\0") * 2, family=0x31)
+    for server in "open", "local":
+        assert log_in(stage, header, server) == IN
+        assert asked(stage)[:2] == ["unix:", "unix:"]
+    assert log_in(stage, v2(), "local") == b"* BYE Access denied\r\n"
+
+
+@netns
+def test_a_proxy_is_trusted_by_its_name_or_because_it_is_local(env):
+    hosts = env.write("hosts", "127.0.0.9 balancer.example\n::1 balancer.example\n127.0.0.1 localhost\n")
+    subprocess.run(["mount", "--bind", hosts, "/etc/hosts"], check=True)
+    path = str(env.path("door"))
+    stage = Stage(env, "imap", raw=f"""
+server {{ listen 127.0.0.1:2143 proxy_protocol; listen [::1]:2143 proxy_protocol; protocol imap; set_real_ip_from balancer.example; }}
+server {{ listen unix:{path} proxy_protocol; protocol imap; set_real_ip_from unix:; }}
+server {{ listen unix:{path}2 proxy_protocol; protocol imap; set_real_ip_from 127.0.0.0/8; }}
+""")
+    for address, source, told in ((("127.0.0.1", 2143), "127.0.0.9", "192.0.2.1"), (("127.0.0.1", 2143), "127.0.0.8", "127.0.0.8"),
+                                  (("::1", 2143), None, "192.0.2.1"), (path, None, "192.0.2.1"), (path + "2", None, "unix:")):
+        client = Wire.to(address, source=source)
+        client.send(v1() + LOGIN)
+        client.expect(b"* OK IMAP4 ready", b"a OK backend LOGIN")
+        client.close()
+        assert asked(stage) == [told, "192.0.2.1", "4711", "198.51.100.7", "143"], (address, source)
 
 
 BROKEN = {

@@ -1,8 +1,10 @@
 """Whom the backend believes the client to be: ID of IMAP, XCLIENT of POP3 and SMTP."""
-from harness import Wire, eventually
+import re
+
+from harness import Postern, Wire, eventually
 from peers import smtp_backend
 from real import Dovecot, Postfix
-from stage import Stage, b64
+from stage import GREETINGS, Stage, b64
 
 USERS = {"joe": "secret"}
 HEADER = b"PROXY TCP4 192.0.2.%d 198.51.100.7 4711 143\r\n"
@@ -118,3 +120,96 @@ def test_proxies_in_a_circle_notice(env):
     assert client.line().startswith(b"a NO [UNAVAILABLE]")
     assert len(postern.wait_log("proxying goes in a circle")) == 1
     assert postern.log().count("connected to") == 7
+
+
+def test_two_gateways_in_a_ring_notice(env):
+    """Each hands its logins to the other."""
+    users = env.write("users", "joe:{PLAIN}secret\n", 0o600)
+    posterns = []
+    for mine, other in (1, 4), (4, 1):
+        postern = env.keep(Postern(env, config=f"""
+user nobody;
+error_log {env.path(f"error{mine}.log")} debug;
+pid {env.path(f"{mine}.pid")};
+auth_helper_path {env.build};
+events {{}}
+mail {{
+    auth_file {users}; proxy_imap_id on;
+    server {{ listen {env.ip(mine)}:143; protocol imap; proxy_pass {env.ip(other)}:143; }}
+}}
+"""))
+        postern.log_path, postern.pid_path = env.path(f"error{mine}.log"), env.path(f"{mine}.pid")
+        posterns.append(postern.start())
+    client = Wire.to((env.ip(1), 143))
+    client.send(b"a LOGIN joe secret\r\n")
+    client.line()
+    assert client.line().startswith(b"a NO [UNAVAILABLE]")
+    # Five more in turns; the last of them has connected once more before it says that this is far enough.
+    assert len(posterns[1].wait_log("proxying goes in a circle")) == 1
+    eventually(lambda: [postern.log().count("connected to") for postern in posterns] == [4, 3], "seven connections")
+    assert "proxying goes in a circle" not in posterns[0].log()
+
+
+class Attentive:
+    """A backend that has heard all of a login before it answers any of it: what waits for an answer never comes."""
+
+    def __init__(self, greeting, count, answers):
+        self.greeting, self.count, self.answers, self.heard = greeting, count, answers, []
+
+    def __call__(self, wire):
+        wire.send(self.greeting)
+        self.heard.append([wire.line() for _ in range(self.count)])
+        wire.send(self.answers[0])
+        for answer in self.answers[1:]:
+            self.heard[-1].append(wire.line())
+            wire.send(answer)
+        wire.rest()
+
+
+def test_to_say_who_it_is_costs_no_round_trip_pop3(env):
+    backend = Attentive(b"+OK [XCLIENT] ready\r\n", 2, (b"+OK Updated\r\n+OK\r\n", b"+OK in\r\n"))
+    stage = Stage(env, "pop3", {"v": "set_real_ip_from 127.0.0.0/8;"}, listen="proxy_protocol", backend=backend)
+    for family, ip in (b"4", b"192.0.2.1"), (b"6", b"2001:db8::1"):
+        client = stage.connect()
+        client.send(b"PROXY TCP%s %s %s 4711 110\r\nUSER joe\r\nPASS secret\r\n" % (family, ip, b"::2" if family == b"6" else b"198.51.100.7"))
+        client.expect(GREETINGS["pop3"], b"+OK", b"+OK in")
+        session = re.search(r"session: (\w+)", stage.postern.wait_log(f"client logged in, client: {ip.decode()}")[0])[1]
+        assert backend.heard[-1] == [b"XCLIENT ADDR=%s PORT=4711 SESSION=%s TTL=5\r\n" % (ip, session.encode()),
+                                     b"USER joe\r\n", b"PASS secret\r\n"]
+        client.close()
+
+
+def test_a_unix_client_has_no_address_to_tell_pop3(env):
+    backend = Attentive(b"+OK [XCLIENT] ready\r\n", 1, (b"+OK\r\n", b"+OK in\r\n"))
+    path = str(env.path("door"))
+    stage = Stage(env, "pop3", raw=f"server {{ listen unix:{path}; protocol pop3; }}", backend=backend)
+    client = Wire.to(path)
+    client.send(b"USER joe\r\nPASS secret\r\n")
+    client.expect(GREETINGS["pop3"], b"+OK", b"+OK in")
+    assert backend.heard == [[b"USER joe\r\n", b"PASS secret\r\n"]]
+
+
+def test_to_say_who_it_is_costs_no_round_trip_imap(env):
+    backend = Attentive(b"* OK [CAPABILITY IMAP4rev1 ID] ready\r\n", 2, (b"",))
+    stage = Stage(env, "imap", {"v": "proxy_imap_id on;"}, backend=backend)
+    client = stage.client()
+    client.send(b"a LOGIN joe secret\r\n")
+    (said, login), = eventually(lambda: backend.heard, "both commands")
+    assert re.fullmatch(rb'\S+ ID \("x-session-id" "\w+" "x-proxy-ttl" "5" "x-originating-ip" "127.0.0.1" "x-originating-port" "\d+" '
+                        rb'"x-connected-ip" "[\d.]+" "x-connected-port" "2143"\)\r\n', said), said
+    assert b" LOGIN " in login
+
+
+def test_a_unix_client_is_unavailable_to_smtp(env):
+    path = str(env.path("door"))
+    stage = Stage(env, "smtp", raw=f"server {{ listen unix:{path}; protocol smtp; }}",
+                  backend=lambda wire: smtp_backend(wire, extensions=(b"XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT",),
+                                                    on_command=stage.heard.append))
+    client = Wire.to(path)
+    client.expect(GREETINGS["smtp"])
+    client.send(b"EHLO [127.0.0.1]\r\nAUTH PLAIN " + b64(b"", b"a=b c+d", b"secret") + b"\r\n")
+    while not client.line().startswith(b"235 "):
+        pass
+    assert [line for line in stage.heard if line.startswith(b"XCLIENT")] == [
+        b"XCLIENT ADDR=[UNAVAILABLE] PORT=[UNAVAILABLE] LOGIN=a+3Db+20c+2Bd NAME=[UNAVAILABLE] PROTO=ESMTP "
+        b"HELO=[127.0.0.1] DESTADDR=[UNAVAILABLE] DESTPORT=[UNAVAILABLE]\r\n"]
