@@ -2,7 +2,8 @@
 import re
 
 from harness import Postern, Wire, eventually
-from peers import smtp_backend
+from nameserver import NameServer
+from peers import Listener, smtp_backend
 from real import Dovecot, Postfix
 from stage import GREETINGS, Stage, b64
 
@@ -71,11 +72,34 @@ def test_xclient_off_tells_pop3_nothing(env):
     assert "192.0.2.9" not in logged_in(dovecot)
 
 
+class Policy(Listener):
+    """Postfix asks it about each recipient, and so tells what it believes. It has no objections."""
+
+    def __init__(self, address):
+        self.asked = []
+        super().__init__(address, self.talk)
+
+    def talk(self, wire):
+        while True:
+            fields = {}
+            while (line := wire.line()) not in (b"\n", b""):
+                name, _, value = line.decode().rstrip("\n").partition("=")
+                fields[name] = value
+            if line == b"":
+                return
+            self.asked.append(fields)
+            wire.send(b"action=DUNNO\n\n")
+
+
 def test_postfix_hears_all_that_it_offers_to_hear(env):
-    postfix = Postfix(env, env.ip(3), restrictions="permit_sasl_authenticated, reject_unauth_destination")
+    policy = env.keep(Policy((env.ip(7), 9001)))
+    postfix = Postfix(env, env.ip(3), restrictions=f"check_policy_service inet:{env.ip(7)}:9001, "
+                      "permit_sasl_authenticated, reject_unauth_destination")
     users = env.write("users", "joe:{PLAIN}secret\n", 0o600)
+    dns = env.keep(NameServer((env.ip(5), 5300)))
+    dns.host("192.0.2.8", "laptop.example.net")
     env.postern(f"""
-    auth_file {users}; set_real_ip_from 127.0.0.0/8;
+    auth_file {users}; set_real_ip_from 127.0.0.0/8; resolver {env.ip(5)}:5300;
     server {{ listen {env.ip()}:587 proxy_protocol; protocol smtp; proxy_pass {env.ip(3)}; }}
 """)
     client = Wire.to((env.ip(), 587), patience=60)
@@ -89,8 +113,12 @@ def test_postfix_hears_all_that_it_offers_to_hear(env):
             heard = client.line()
         assert heard[:1] in b"23", heard
     message = postfix.messages()[0]
-    assert b"from laptop.example.com (unknown [192.0.2.8])" in message, message
-    assert "client=unknown[192.0.2.8]" in postfix.log(), postfix.log()
+    assert b"from laptop.example.com (laptop.example.net [192.0.2.8])" in message, message
+    eventually(lambda: "client=laptop.example.net[192.0.2.8]" in postfix.log(), "the client in Postfix's log")
+    wanted = {"client_address": "192.0.2.8", "client_name": "laptop.example.net", "client_port": "4711",
+              "server_address": env.ip(), "server_port": "587", "helo_name": "laptop.example.com",
+              "protocol_name": "ESMTP", "sasl_username": "joe"}
+    assert {name: policy.asked[0].get(name) for name in wanted} == wanted, policy.asked[0]
 
 
 def test_a_backend_without_xclient_is_spoken_with_all_the_same(env):
