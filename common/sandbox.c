@@ -135,7 +135,7 @@ static const struct {
 
 #define LINGERING (sizeof(lingering) / sizeof(lingering[0]))
 
-/* What a program of ours may be long: head, list, three steps an exception, sockets, two for each test of lingering, three ends. */
+/* What a program may be long: head, list, three steps an exception, sockets, two for each test of lingering, ends. */
 #define STEPS_MAX (4 + REFUSED + 3 * EXCEPTIONS + SOCKET_STEPS + 2 * LINGERING + 3)
 
 /* A jump counts the steps to pass over in eight bits. */

@@ -14,8 +14,9 @@
 
 enum sandbox_level {
 	SANDBOX_CLOSED,         /* all of that */
-	SANDBOX_BINDING,        /* ... but IP sockets may be bound, by sock_connect_from(), to connect from that address */
-	SANDBOX_READING,        /* paths may be opened for reading, and any socket made: libraries look names up and load what they need */
+	SANDBOX_BINDING,        /* ... but IP sockets may be bound as sock_connect_from() does it */
+	/* paths may be opened for reading, and any socket made: libraries look names up and load what they need */
+	SANDBOX_READING,
 	SANDBOX_OPEN,           /* no filter, new privileges may be had: PAM modules run programs of other rights */
 };
 

@@ -151,7 +151,7 @@ sock_adjust(int fd, const struct endpoint *at, const struct sock_options *option
 	return listen(fd, options->backlog);
 }
 
-/* Binds to `from`. The system chooses the port when it connects, so that one port serves connections to many places. */
+/* Binds to `from`. The system chooses the port when it connects: one can serve connections to many places. */
 static int
 leave_from(int fd, const struct addr *from, bool transparent, const char **step)
 {
@@ -183,7 +183,8 @@ leave_for(int fd, const struct endpoint *to, const struct sockaddr_storage *sa, 
 }
 
 int
-sock_connect_from(const struct addr *from, bool transparent, const struct endpoint *to, bool *pending, const char **step)
+sock_connect_from(const struct addr *from, bool transparent, const struct endpoint *to, bool *pending,
+    const char **step)
 {
 	struct sockaddr_storage sa;
 	socklen_t sa_len = endpoint_sockaddr(to, &sa);
