@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "common/ipc.h"
 
 #include <errno.h>
@@ -5,6 +7,19 @@
 #include <unistd.h>
 
 #include "common/packet.h"
+
+/* FNV-1a. */
+uint32_t
+ipc_version(void)
+{
+	/* It stays in the file, so that strings(1) can tell of which version a program is. */
+	static const volatile char text[] = "postern ipc " PACKAGE_VERSION "/" IPC_REVISION;
+	uint32_t hash = 2166136261u;
+
+	for (const volatile char *byte = text; *byte != '\0'; byte++)
+		hash = (hash ^ (unsigned char)*byte) * 16777619u;
+	return hash;
+}
 
 int
 ipc_pair(int ends[2])

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 enum ipc_kind {
-	IPC_READY = 1,  /* child -> master: it serves; a helper's `value`: the methods it can answer (enum method), 0: unsaid */
-	IPC_FAILED,     /* child -> master: it cannot start; `value` is an errno, or 0: it has said why */
+	IPC_READY = 1,  /* child -> master: it serves, and is of version `index`; a helper's `value`: the methods it can answer (enum method), 0: unsaid */
+	IPC_FAILED,     /* child -> master: it cannot start, and is of version `index`; `value` is an errno, or 0: it has said why */
 	IPC_LOGFILE,    /* master -> child: descriptor of log file `index`, reopened */
 	IPC_FEED,       /* master -> helper: fresh descriptor of the file it reads; `value` is its number */
 	IPC_SETTING,    /* master -> helper: setting number `index` is `value`, or the descriptor holds it */
@@ -39,6 +39,8 @@ enum ipc_setting {
 /* The exit status by which a child says that the next one could do no better: its place stays empty. */
 #define IPC_EXIT_FATAL 2
 
+#define IPC_REVISION "1"       /* another with each change of a message here, or in a mailbox, between two releases */
+
 #define IPC_HELPER_CHANNEL 3
 #define IPC_HELPER_MAILBOX 4
 
@@ -47,6 +49,12 @@ struct ipc_message {
 	uint32_t index;
 	int64_t value;
 };
+
+/*
+ * The version of this program: what a master and its children have to agree on, since they
+ * may be files of different packages. A number made of the release and IPC_REVISION.
+ */
+uint32_t ipc_version(void);
 
 /* Makes the pair, nonblocking and close-on-exec. Returns 0, or -1 with errno. */
 int ipc_pair(int ends[2]);

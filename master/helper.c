@@ -18,6 +18,7 @@
 #include "common/proc.h"
 #include "master/conf_say.h"
 #include "master/logfile.h"
+#include "master/programs.h"
 #include "master/spawn.h"
 
 #define LOG_TO_STDERR_INDEX 0xffffffu
@@ -125,14 +126,12 @@ say_missing(const struct conf_source *source, const char *path, int error)
 }
 
 static int
-open_program(struct helper_plan *plan, const struct conf_source *source, const char *folder, struct stat *st)
+open_program(struct helper_plan *plan, const struct conf_source *source, const struct programs *kept, struct stat *st)
 {
-	const char *path = arena_printf(plan->arena, "%s/%s", folder, plan->program);
-
-	plan->executable = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	plan->executable = programs_open(kept, plan->program_path);
 	if (plan->executable != -1 && fstat(plan->executable, st) == 0)
 		return 0;
-	say_missing(source, path, errno);
+	say_missing(source, plan->program_path, errno);
 	return -1;
 }
 
@@ -161,7 +160,7 @@ choose_account(struct helper_plan *plan, const struct conf_source *source)
 }
 
 struct helper_plan *
-helper_plan_new(const struct conf *conf, const struct conf_source *source)
+helper_plan_new(const struct conf *conf, const struct conf_source *source, const struct programs *kept)
 {
 	struct arena *arena = arena_new();
 	struct helper_plan *plan = arena_alloc(arena, sizeof(*plan));
@@ -173,6 +172,7 @@ helper_plan_new(const struct conf *conf, const struct conf_source *source)
 		.settings = arena_strdup(arena, source->settings != NULL ? source->settings : ""),
 		.has_file = source->path != NULL,
 		.program = programs[source->kind].program,
+		.program_path = arena_printf(arena, "%s/%s", conf->helper_path, programs[source->kind].program),
 		.title = arena_strdup(arena, programs[source->kind].title),
 		.executable = -1,
 		.mailbox = -1,
@@ -182,7 +182,7 @@ helper_plan_new(const struct conf *conf, const struct conf_source *source)
 		.uid = conf->uid,
 		.gid = conf->gid,
 	};
-	if (open_program(plan, source, conf->helper_path, &st) == -1 || choose_account(plan, source) == -1) {
+	if (open_program(plan, source, kept, &st) == -1 || choose_account(plan, source) == -1) {
 		helper_plan_free(&plan);
 		return NULL;
 	}

@@ -28,6 +28,7 @@ struct arena;
 struct conf;
 struct conf_source;
 struct place;
+struct programs;
 
 /* Where a helper logs to: a file if `path` is there, syslog if `syslog` is, else stderr. */
 struct helper_log {
@@ -44,6 +45,7 @@ struct helper_plan {
 	const char *settings;           /* the source's, "" if it has none */
 	bool has_file;                  /* it is fed one */
 	const char *program;            /* its file's name */
+	const char *program_path;
 	char *title;                    /* in ps(1), before the label */
 	int executable;                 /* owned */
 	int mailbox;                    /* owned: the end that helpers read */
@@ -62,8 +64,9 @@ struct helper_plan {
 /* Does a source of this kind need helpers? */
 bool helper_is_needed(const struct conf_source *source);
 
-/* Opens the program. NULL with the reason logged. */
-struct helper_plan *helper_plan_new(const struct conf *conf, const struct conf_source *source);
+/* Opens the program, by way of `programs`. NULL with the reason logged. */
+struct helper_plan *helper_plan_new(const struct conf *conf, const struct conf_source *source,
+    const struct programs *programs);
 void helper_plan_free(struct helper_plan **planp);
 
 /* In the new process: becomes the helper, never returns. */

@@ -12,6 +12,7 @@ libmaster_a_SOURCES += master/notify.h master/notify.c
 libmaster_a_SOURCES += master/leftover.h master/leftover.c
 libmaster_a_SOURCES += master/heritage.h master/heritage.c master/upgrade.h master/upgrade.c
 libmaster_a_SOURCES += master/spawn.h master/spawn.c master/helper.h master/helper.c master/source.h master/source.c
+libmaster_a_SOURCES += master/programs.h master/programs.c
 libmaster_a_SOURCES += master/zones.h master/zones.c master/settle.h master/settle.c
 libmaster_a_SOURCES += master/rehearsal.h master/rehearsal.c
 libmaster_a_SOURCES += master/generation.h master/generation.c master/reload.h master/reload.c master/master.h master/master.c

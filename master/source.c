@@ -19,6 +19,7 @@
 #include "master/conf_chain.h"
 #include "master/feed.h"
 #include "master/helper.h"
+#include "master/programs.h"
 #include "master/spawn.h"
 
 #define EPOCH_BYTES 4096u
@@ -31,6 +32,7 @@ struct sources {
 	void *ctx;
 	int64_t last_number;            /* of a file; no two have the same, whatever source they are of */
 	bool terminal, rehearsal;
+	struct programs *programs;      /* owned */
 	struct list in_use;             /* of struct source */
 };
 
@@ -81,6 +83,7 @@ sources_new(struct spawn *spawn, struct feed *feed, void (*changed)(void *ctx), 
 	*sources = (struct sources){ .spawn = spawn, .feed = feed, .changed = changed, .ctx = ctx, .terminal = true };
 	list_init(&sources->in_use);
 	sources->last_number = first_number();
+	sources->programs = programs_new();
 	return sources;
 }
 
@@ -93,6 +96,7 @@ sources_rehearse(struct sources *sources)
 void
 sources_free(struct sources **sourcesp)
 {
+	programs_free(&(*sourcesp)->programs);
 	mem_free(*sourcesp);
 	*sourcesp = NULL;
 }
@@ -182,6 +186,7 @@ on_ready(struct place *place, int64_t methods)
 	if (source->ready_count++ == 0) {
 		source->methods = (unsigned)methods;
 		set_epoch(source, source->plan->file_number);
+		programs_prove(source->sources->programs, source->plan->program_path, source->plan->executable);
 	}
 	if (source->ready_count == source->seat_count)
 		source->sources->changed(source->sources->ctx);
@@ -416,7 +421,7 @@ is_shut(int mailbox)
 struct source *
 source_use(struct sources *sources, const struct conf *conf, const struct conf_source *settings)
 {
-	struct helper_plan *plan = helper_plan_new(conf, settings);
+	struct helper_plan *plan = helper_plan_new(conf, settings, sources->programs);
 
 	if (plan == NULL)
 		return NULL;

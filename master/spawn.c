@@ -105,6 +105,15 @@ take_ready(struct place *place, int64_t value)
 	place->role->ready(place, value);
 }
 
+/* Its program was replaced beneath us, or we were started beside another one. */
+static void
+refuse_stranger(struct place *place)
+{
+	log_say(LOG_EMERG, "%s %ld is of another version than its master: upgrade the running master (SIGUSR2), or install "
+	    "the programs of one version", place->role->name, (long)place->pid);
+	kill(place->pid, SIGKILL);
+}
+
 /* A process has one thing to say, once; a helper also what it has read, a worker what it has settled. */
 static void
 take_message(struct place *place, const struct ipc_message *message)
@@ -122,7 +131,9 @@ take_message(struct place *place, const struct ipc_message *message)
 		return;
 	}
 	place->heard = true;
-	if (message->kind == IPC_READY)
+	if (message->index != ipc_version())
+		refuse_stranger(place);
+	else if (message->kind == IPC_READY)
 		take_ready(place, message->value);
 	else if (message->value == 0)
 		log_say(LOG_EMERG, "%s %ld cannot start", place->role->name, (long)place->pid);

@@ -39,7 +39,7 @@ struct worker {
 static _Noreturn void
 fail(const struct worker *w, const char *what, int error)
 {
-	struct ipc_message message = { .kind = IPC_FAILED, .value = error };
+	struct ipc_message message = { .kind = IPC_FAILED, .index = ipc_version(), .value = error };
 
 	log_say(LOG_EMERG, "worker: %s failed %s", what, log_errno(error));
 	ipc_send(w->birth->channel, &message, -1);
@@ -377,7 +377,7 @@ prepare(struct worker *w)
 static void
 serve(struct worker *w)
 {
-	struct ipc_message ready = { .kind = IPC_READY };
+	struct ipc_message ready = { .kind = IPC_READY, .index = ipc_version() };
 	const struct conf *conf = w->birth->conf;
 
 	w->accept = accept_new(&w->shift, w->birth->bell);

@@ -59,7 +59,7 @@ test_unit_master_SOURCES = $(UNIT_MAIN) \
 test_unit_master_SOURCES += test/unit/capture.h test/unit/capture.c \
 	test/unit/test_options.c test/unit/test_pidfile.c test/unit/test_names.c \
 	test/unit/test_logfile.c test/unit/test_listener.c test/unit/test_spawn.c test/unit/test_zones.c test/unit/test_settle.c
-test_unit_master_SOURCES += test/unit/child.h test/unit/child.c test/unit/test_inherited.c test/unit/test_notify.c
+test_unit_master_SOURCES += test/unit/child.h test/unit/child.c test/unit/test_inherited.c test/unit/test_notify.c test/unit/test_programs.c
 test_unit_master_SOURCES += test/unit/confbox.h test/unit/confbox.c test/unit/test_conf_translate.c \
 	test/unit/test_conf_complaints.c test/unit/test_conf_load.c test/unit/test_conf_check.c \
 	test/unit/test_conf_dump.c test/unit/test_conf_tls.c test/unit/test_conf_sources.c test/unit/test_conf_chain.c

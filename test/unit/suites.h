@@ -115,6 +115,7 @@
 	SUITE(listener) \
 	SUITE(inherited) \
 	SUITE(notify) \
+	SUITE(programs) \
 	SUITE(spawn) \
 	SUITE(settle) \
 	SUITE(zones) \

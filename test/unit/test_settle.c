@@ -49,7 +49,8 @@ answer(int channel, const struct ipc_message *question)
 static void
 become(struct place *place, int channel)
 {
-	static const struct ipc_message is_ready = { .kind = IPC_READY }, strange = { .kind = IPC_SETTLED, .index = 900 };
+	const struct ipc_message is_ready = { .kind = IPC_READY, .index = ipc_version() };
+	static const struct ipc_message strange = { .kind = IPC_SETTLED, .index = 900 };
 	struct ipc_message message;
 	int fd;
 

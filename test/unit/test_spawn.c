@@ -23,7 +23,7 @@ static struct {
 } *seen;
 
 /* What the next children do. */
-static enum { SERVE, DIE, SPEAK_NONSENSE, SEND_NOTHING, READ_LATE, DIE_FATALLY, FAIL } manner;
+static enum { SERVE, DIE, SPEAK_NONSENSE, SEND_NOTHING, READ_LATE, DIE_FATALLY, FAIL, BE_ANOTHER } manner;
 
 static void
 send_nonsense(int channel)
@@ -49,7 +49,8 @@ read_late(int channel)
 static void
 become(struct place *place, int channel)
 {
-	static const struct ipc_message ready = { .kind = IPC_READY }, failed = { .kind = IPC_FAILED, .value = -1 };
+	const struct ipc_message ready = { .kind = IPC_READY, .index = ipc_version() + (manner == BE_ANOTHER) };
+	const struct ipc_message failed = { .kind = IPC_FAILED, .index = ipc_version(), .value = -1 };
 
 	seen->births++;
 	if (manner == SPEAK_NONSENSE)
@@ -175,6 +176,21 @@ START_TEST(a_process_that_was_ready_is_replaced_at_once)
 	end_place(&place);
 	ck_assert_int_eq(seen->ready, 1);
 	ck_assert_int_eq(seen->gone, 1);
+}
+END_TEST
+
+START_TEST(a_process_of_another_version_is_none)
+{
+	struct place place = { 0 };
+
+	manner = BE_ANOTHER;
+	open_place(&place);
+	while (strstr(capture_text(), "is of another version than its master") == NULL)
+		loop_turn(loop, 100);
+	reap_one();
+	ck_assert_int_eq(seen->ready, 0);
+	ck_assert_int_eq(seen->failed, 1);
+	end_place(&place);
 }
 END_TEST
 
@@ -374,6 +390,7 @@ spawn_suite(void)
 
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, a_process_that_was_ready_is_replaced_at_once);
+	tcase_add_test(tcase, a_process_of_another_version_is_none);
 	tcase_add_test(tcase, who_keeps_dying_is_waited_for_with_growing_patience);
 	tcase_add_loop_test(tcase, who_dies_before_it_was_ever_ready_is_not_replaced, 0, 2);
 	tcase_add_test(tcase, a_fatal_exit_is_not_replaced);

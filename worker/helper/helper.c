@@ -218,7 +218,7 @@ static _Noreturn void
 give_up(const char *step, int error)
 {
 	log_say(LOG_EMERG, "%s failed %s", step, log_errno(error));
-	tell_master(IPC_FAILED, 0, error);
+	tell_master(IPC_FAILED, ipc_version(), error);
 	_exit(EXIT_FAILURE);
 }
 
@@ -279,7 +279,7 @@ settle_in(struct helper *h)
 static _Noreturn void
 fail_to_start(void)
 {
-	tell_master(IPC_FAILED, 0, 0);
+	tell_master(IPC_FAILED, ipc_version(), 0);
 	_exit(EXIT_FAILURE);
 }
 
@@ -314,7 +314,7 @@ start(struct helper *h)
 	pthread_mutex_lock(&h->lock);
 	if ((error = pthread_create(&thread, NULL, listen_to_master, h)) != 0)
 		give_up("pthread_create()", error);
-	tell_master(IPC_READY, 0, methods);
+	tell_master(IPC_READY, ipc_version(), methods);
 	pthread_mutex_unlock(&h->lock);
 }
 
