@@ -66,37 +66,15 @@ def located(env, text, changes=None):
     return text.replace("/etc/postern", str(env.path("etc")))
 
 
-class House:
-    """Postern as configuration `number` of a guide has it; other files of the guide are put where it looks for them."""
+class Visitor:
+    """Who comes to a gateway at this address."""
 
-    CONF = "/etc/postern/postern.conf"
-
-    def __init__(self, env, name, number=0, changes=None, files=(), **options):
-        self.env, self.name, self.heard = env, name, []
-        for path in files:
-            self.put(path)
-        text = block(name, self.CONF, number)
-        inside = re.fullmatch(r"mail \{\n(.*)\}\n", text, re.S)
-        self.postern = self.mail(inside[1], changes, options) if inside else self.whole(text, changes)
-
-    def mail(self, text, changes, options):
-        """A mail block alone; what is around it is as in other tests."""
-        text = text.replace("    server_name         mail.example.com;\n", "")     # which it is anyway
-        return self.env.postern(located(self.env, text, changes), level="info", **options)
-
-    def whole(self, text, changes):
-        changes = {"/var/log/postern/error.log": self.env.path("error.log"), **(changes or {})}
-        mine = f"pid {self.env.path('postern.pid')}; auth_helper_path {self.env.build};"
-        return self.env.postern("", config=located(self.env, text, changes), args=["-g", mine])
-
-    def put(self, path, text=None):
-        """Writes a file of the guide, or this text, below the test's own /etc/postern."""
-        text = located(self.env, block(self.name, path)) if text is None else text
-        return self.env.write(path.replace("/etc/postern", "etc"), text, 0o600)
+    def __init__(self, address):
+        self.address = address
 
     def client(self, port=143, source=None, tls=None, name="mail.example.com", session=None):
         """A client that has been greeted, by TLS with such a context."""
-        client = Wire.to((self.env.ip(), port), source)
+        client = Wire.to((self.address, port), source)
         if tls:
             client.secure(tls, name, session)
         self.greeting = client.line()
@@ -115,6 +93,50 @@ class House:
     def lets_in(self, user, password="sesame", **options):
         return self.login(user, password, **options).startswith(b"a OK")
 
+    def say(self, port, said):
+        """All that a client hears who says this, behind its greeting."""
+        client = self.client(port)
+        client.send(said)
+        client.finish()
+        heard = client.rest()
+        client.close()
+        return heard
+
+
+class House(Visitor):
+    """Postern as configuration `number` of a guide has it; other files of the guide are put where it looks for them."""
+
+    CONF = "/etc/postern/postern.conf"
+
+    def __init__(self, env, name, number=0, changes=None, files=(), **options):
+        super().__init__(env.ip())
+        self.env, self.name, self.heard = env, name, []
+        for path in files:
+            self.put(path)
+        text = block(name, self.CONF, number)
+        inside = re.fullmatch(r"mail \{\n(.*)\}\n", text, re.S)
+        self.postern = self.mail(inside[1], changes, options) if inside else self.whole(text, changes)
+
+    def mail(self, text, changes, options):
+        """A mail block alone; what is around it is as in other tests."""
+        text = text.replace("    server_name         mail.example.com;\n", "")     # which it is anyway
+        return self.env.postern(located(self.env, text, changes), level="info", **options)
+
+    def whole(self, text, changes):
+        """A configuration that has all there must be; where it says nothing of its log, it is the test's."""
+        log = self.env.path("error.log")
+        mine = f"pid {self.env.path('postern.pid')}; auth_helper_path {self.env.build};"
+        if "error_log" in text:
+            changes = {"/var/log/postern/error.log": log, **(changes or {})}
+        else:
+            mine += f" error_log {log} info;"
+        return self.env.postern("", config=located(self.env, text, changes), args=["-g", mine])
+
+    def put(self, path, text=None):
+        """Writes a file of the guide, or this text, below the test's own /etc/postern."""
+        text = located(self.env, block(self.name, path)) if text is None else text
+        return self.env.write(path.replace("/etc/postern", "etc"), text, 0o600)
+
     def backend(self, host, port=143, users=None):
         """An IMAP server at ip(host), with these users or for everybody; `heard` has what it is told."""
         def serve(wire):
@@ -125,15 +147,6 @@ class House:
                 good = verb != "LOGIN" or users is None or tuple(words) in users.items()
                 wire.send(f"{tag} {'OK done' if good else 'NO [AUTHENTICATIONFAILED] no'}\r\n".encode())
         return self.env.keep(Listener((self.env.ip(host), port), serve))
-
-    def say(self, port, said):
-        """All that a client hears who says this, behind its greeting."""
-        client = self.client(port)
-        client.send(said)
-        client.finish()
-        heard = client.rest()
-        client.close()
-        return heard
 
     def change(self, old, new):
         """Replaces the first such words of the configuration, and reloads."""

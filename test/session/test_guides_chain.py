@@ -1,7 +1,6 @@
 """What an operator copies out of auth-http, auth-passthrough, auth-chains and auth-oauth works as these guides say."""
 import re
 import subprocess
-import sys
 
 import guide
 from certs import Authority
@@ -53,41 +52,13 @@ class Guided:
         return self.postern.wait_log(".*".join(re.escape(part) for part in event.split("...")))[-1]
 
 
-def promised(name, *lines):
-    """The guide does have these lines."""
-    text = (guide.DOC / name).read_text()
-    for line in lines:
-        assert line in text, f"doc/{name} has no {line!r}"
-
-
 # -- auth-http
 
 def start_example(env):
     """The program of the guide, at ip(9), and its users' backends."""
     text = guide.replaced(guide.block("auth-http", "/usr/local/sbin/mail-auth"), {"127.0.0.1": env.ip(9)})
     text = re.sub(r"\b10\.0\.0\.(\d+)\b", lambda found: env.ip(int(found[1])), text)
-    program = env.write("mail-auth", text, 0o755)
-    with open(env.path("mail-auth.log"), "wb") as log:
-        process = subprocess.Popen([sys.executable, program], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    env.keep(Process(process))
-    eventually(lambda: listens((env.ip(9), 9000)), "the example listens")
-
-
-class Process:
-    def __init__(self, process):
-        self.process = process
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-
-
-def listens(address):
-    try:
-        Wire.to(address).close()
-        return True
-    except OSError:
-        return False
+    guide.Program(env, text, (env.ip(9), 9000))
 
 
 def test_auth_http_a_first_server(env):
@@ -145,7 +116,7 @@ def test_auth_http_by_tls(env):
     authority = Authority(env)
     context = authority.serve(authority.issue(env.ip(9)))
     env.keep(TlsAuthHttp((env.ip(9), 9443), accept(env.ip(7), 143), context))
-    promised("auth-http", "SSL handshake with auth http server ... failed")
+    guide.promised("auth-http", "SSL handshake with auth http server ... failed")
     guided = Guided(env, "auth-http", 3,
                     **{"/etc/postern/ca.crt": authority.certificate, "auth.example.com": env.ip(9)})
     assert guided.lets_in("joe")
@@ -160,8 +131,8 @@ def test_auth_http_what_the_log_says(env):
         'auth http server ... sent invalid server address:"..."': accept("http://mail", 143),
         "auth http server ... closed the connection before its answer was whole": b"HTTP/1.1 200 OK\r\nAuth-",
     }
-    promised("auth-http", *answers, 'upstream "..." could not be resolved', "auth http server ... timed out",
-             "connect() to auth http server ... failed", "auth http server ... did not send password")
+    guide.promised("auth-http", *answers, 'upstream "..." could not be resolved', "auth http server ... timed out",
+                   "connect() to auth http server ... failed", "auth http server ... did not send password")
     given = []
     auth = env.keep(AuthHttp((env.ip(9), 9000), lambda request: given[-1], keep_alive=False))
     guided = Guided(env, "auth-http", 0, (), **{"127.0.0.1": env.ip(9)})
@@ -194,7 +165,7 @@ def test_auth_oauth_what_the_log_says_when_nobody_can_judge(env):
 
     lines = ("introspection server ... sent invalid response: status 401",
              "connect() to introspection server ... failed", 'not a JSON object in "..."')
-    promised("auth-oauth", *lines)
+    guide.promised("auth-oauth", *lines)
     assert bears().startswith(NOT_NOW)
     guided.line(lines[0])
     provider.stop()
@@ -259,7 +230,7 @@ def test_auth_passthrough_behind_other_sources(env):
 
 
 def test_auth_passthrough_refuses_what_would_let_in_everybody(env):
-    promised("auth-passthrough", '"auth_passthrough" is not the last source')
+    guide.promised("auth-passthrough", '"auth_passthrough" is not the last source')
     config = guide.block("auth-passthrough", CONF).replace("listen ", f"listen {env.ip()}:")
     whole = f"error_log {env.path('error.log')};\nauth_helper_path {env.build};\nevents {{ }}\n{config}"
     users = env.write("users", "joe:{PLAIN}sesame\n", 0o600)
