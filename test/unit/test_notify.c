@@ -115,8 +115,10 @@ START_TEST(a_manager_at_a_path_or_an_abstract_name_hears_everything)
 }
 END_TEST
 
-static const char *const nowhere[] = { "relative", "/", "@", "vsock:2:1", "/far/too/long/"
-    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" };
+#define TOO_LONG "/far/too/long/" \
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
+static const char *const nowhere[] = { "relative", "/", "@", "vsock:2:1", TOO_LONG };
 
 START_TEST(an_address_that_is_none_is_a_warning_and_no_more)
 {
