@@ -4,7 +4,7 @@ import smtplib
 
 import guide
 from certs import Authority
-from harness import Wire, eventually
+from harness import Wire, eventually, weight
 from real import Dovecot, HAProxy, Postfix, answers
 from test_real import message
 
@@ -79,6 +79,7 @@ def test_haproxy_telling_dovecot(env):
     eventually(lambda: f"rip={env.ip(43)}" in dovecot.log(), "by POP3 as well")
 
 
+@weight(8)
 def test_haproxy_telling_postfix(env):
     install(env)
     dovecot = Dovecot(env, env.ip(7), {"joe": "sesame"})
