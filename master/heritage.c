@@ -85,6 +85,7 @@ heritage_free(struct heritage **heritagep)
 void
 heritage_add_socket(struct heritage *h, int fd, bool lent)
 {
+	MUST(h->socket_count < HERITAGE_SOCKETS_MAX);
 	h->sockets = mem_resize(h->sockets, (h->socket_count + 1) * sizeof(*h->sockets));
 	h->sockets[h->socket_count++] = (struct heritage_socket){ fd, lent };
 }

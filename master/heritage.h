@@ -19,7 +19,7 @@
 
 #include "common/tlsticket.h"
 
-#define HERITAGE_SOCKETS_MAX 4096
+#define HERITAGE_SOCKETS_MAX 65536
 
 struct bequest;
 

@@ -16,6 +16,7 @@ libmaster_a_SOURCES += master/programs.h master/programs.c
 libmaster_a_SOURCES += master/zones.h master/zones.c master/settle.h master/settle.c
 libmaster_a_SOURCES += master/rehearsal.h master/rehearsal.c
 libmaster_a_SOURCES += master/generation.h master/generation.c master/reload.h master/reload.c master/master.h master/master.c
+libmaster_a_SOURCES += master/master_parts.h master/master_upgrade.c
 libmaster_a_SOURCES += \
 	master/conf_lex.h master/conf_lex.c \
 	master/conf_translate.h master/conf_translate.c \

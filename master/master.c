@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/bequest.h"
 #include "common/board.h"
 #include "common/conf.h"
 #include "common/log.h"
@@ -21,61 +20,25 @@
 #include "common/must.h"
 #include "common/proc.h"
 #include "common/tlsctx.h"
-#include "common/tlsticket.h"
 #include "master/conf_load.h"
 #include "master/daemon.h"
 #include "master/feed.h"
-#include "master/generation.h"
 #include "master/heritage.h"
 #include "master/inherited.h"
 #include "master/leftover.h"
-#include "master/listener.h"
 #include "master/logfile.h"
+#include "master/master_parts.h"
 #include "master/notify.h"
 #include "master/pidfile.h"
 #include "master/reload.h"
 #include "master/settle.h"
 #include "master/signals.h"
 #include "master/source.h"
-#include "master/spawn.h"
-#include "master/upgrade.h"
 #include "master/zones.h"
 
 #define EVENTS_A_TURN 64
 #define START_LIMIT_MS 60000    /* for the first children to say READY */
 #define KILL_AFTER_MS 3000      /* what children have after TERM */
-
-enum phase { STARTING, SERVING, QUITTING, STOPPING };
-
-struct master {
-	enum phase phase;
-	int status;                     /* to exit with */
-	struct loop *loop;
-	struct board *board;
-	struct spawn *spawn;
-	struct spawn_heir heir;
-	struct settle *settle;
-	struct feed *feed;
-	struct sources *sources;
-	struct generation_means means;
-	struct notify *notify;
-	struct generation *current;     /* held: in force, or about to be; its log is the process's */
-	const struct master_order *order;
-	struct upgrade *upgrade;
-	struct upgrade_events others;
-	bool upgrade_wanted;            /* asked for, and to be begun as soon as that can be */
-	pid_t parent;                   /* the master that this one came from, gone or not; 0: none */
-	struct reload *reload;
-	bool reload_wanted;             /* asked for before there was anything to reload */
-	char *pid_path;                 /* owned; NULL until the file is written */
-	struct loop_io signals;
-	struct loop_timer limit;        /* of the start, later of the stop */
-	struct loop_timer tickets;      /* until the keys of session tickets are due */
-	struct loop_task look;          /* at what has changed, outside of others' callbacks */
-	/* While we start, what is severe is said on the terminal too. */
-	struct log starting;
-	struct log_target terminal;
-};
 
 /* --- TLS that all workers share --- */
 
@@ -85,29 +48,24 @@ await_rotation(struct master *m)
 	loop_timer_set(m->loop, &m->tickets, tlspool_ticket_period(m->means.tls) * UINT64_C(1000));
 }
 
-/* Keys of the master before are as old as they are. */
-static void
-await_first_rotation(struct master *m, const struct heritage *heritage)
+void
+master_rotate_tickets(struct master *m)
 {
-	uint64_t now_ms = loop_now_ms(m->loop), due_ms = now_ms;
-
+	m->tickets_due = false;
+	tlspool_rotate_tickets(m->means.tls);
 	await_rotation(m);
-	if (heritage == NULL || !heritage->has_tickets || heritage->tickets_due_ms >= m->tickets.due_ms)
-		return;
-	if (heritage->tickets_due_ms > now_ms)
-		due_ms = heritage->tickets_due_ms;
-	loop_timer_set(m->loop, &m->tickets, due_ms - now_ms);
 }
 
-/* Both masters open tickets of either: the old one makes no key that the new one does not have. */
+/* During an upgrade the old master makes no key that the new one does not have. */
 static void
 on_rotation(struct loop_timer *timer)
 {
 	struct master *m = LIST_ENTRY(timer, struct master, tickets);
 
 	if (upgrade_child(m->upgrade) == 0)
-		tlspool_rotate_tickets(m->means.tls);
-	await_rotation(m);
+		master_rotate_tickets(m);
+	else
+		m->tickets_due = true;
 }
 
 static void
@@ -137,27 +95,6 @@ on_settled(void *ctx, struct place *place, const struct ipc_message *message)
 	return true;
 }
 
-/* Is there another master, with which the service goes on if this one ends? */
-static bool
-has_company(const struct master *m)
-{
-	return upgrade_parent(m->upgrade) != 0 || upgrade_child(m->upgrade) != 0;
-}
-
-static void
-look_who_listens(const struct master *m)
-{
-	leftover_share(has_company(m));
-}
-
-/* Of two masters the new one speaks for the service. */
-static void
-say_ready(const struct master *m, const char *status)
-{
-	if (upgrade_child(m->upgrade) == 0)
-		notify_ready(m->notify, status);
-}
-
 /* --- the end --- */
 
 static void
@@ -180,11 +117,11 @@ wind_up(struct master *m, enum phase phase, int signal)
 	if (m->phase >= phase)
 		return;
 	m->phase = phase;
-	if (!has_company(m))
+	if (!master_has_company(m))
 		notify_stopping(m->notify, phase == STOPPING ? "Stopping" : "Waiting for the last sessions to end");
 	loop_timer_stop(&m->limit);
 	reload_cancel(m->reload);
-	look_who_listens(m);
+	master_look_who_listens(m);
 	generations_end(&m->means, signal);
 	if (phase == STOPPING) {
 		spawn_no_more(m->spawn);
@@ -261,8 +198,6 @@ write_pid(struct master *m)
 	return 0;
 }
 
-static void pursue_upgrade(struct master *m);
-
 static void
 begin_reload(struct master *m)
 {
@@ -323,128 +258,6 @@ look_at_start(struct master *m)
 	}
 }
 
-/* --- a new binary --- */
-
-/* What goes along. */
-static struct heritage *
-make_heritage(const struct master *m)
-{
-	const struct conf *conf = generation_conf(m->current);
-	struct heritage *heritage = heritage_new();
-
-	for (size_t i = 0; i < conf->listen_count; i++)
-		if (conf->listens[i]->fd != -1)
-			heritage_add_socket(heritage, conf->listens[i]->fd, conf->listens[i]->lent);
-	zones_leave_to(m->means.zones, heritage->zones);
-	tlspool_leave_to(m->means.tls, heritage->zones);
-	tlspool_export_tickets(m->means.tls, &heritage->tickets);
-	heritage->has_tickets = true;
-	heritage->tickets_due_ms = m->tickets.due_ms;
-	return heritage;
-}
-
-/* In the process that becomes it. */
-static void
-on_new_binary(void *ctx)
-{
-	notify_hand_on(((struct master *)ctx)->notify);
-}
-
-static void
-start_new_binary(struct master *m)
-{
-	const struct master_order *order = m->order;
-	struct heritage *heritage;
-
-	if (pidfile_step_aside(m->pid_path, getpid()) == -1)
-		return;
-	heritage = make_heritage(m);
-	if (upgrade_start(m->upgrade, order->program, order->argv, heritage, on_new_binary) == -1)
-		pidfile_step_back(m->pid_path, getpid());
-	heritage_free(&heritage);
-	look_who_listens(m);
-}
-
-static const char *
-why_no_new_binary(const struct master *m)
-{
-	if (m->phase != SERVING)
-		return "this one does not serve";
-	if (!generation_conf(m->current)->master_process)
-		return "the master process is off";
-	if (upgrade_parent(m->upgrade) != 0)
-		return "the old binary's process still runs";
-	if (upgrade_child(m->upgrade) != 0)
-		return "a new binary's process runs already";
-	if (m->order->program == NULL)
-		return "it is not known where this one's file is";
-	return NULL;
-}
-
-/* The new one may have the slots of those that have just gone, and takes what a reload is about to change. */
-static bool
-must_wait(const struct master *m)
-{
-	return reload_is_under_way(m->reload) || upgrade_has_others(m->upgrade) || settle_owes_others(m->settle);
-}
-
-static void
-pursue_upgrade(struct master *m)
-{
-	if (!m->upgrade_wanted || must_wait(m))
-		return;
-	m->upgrade_wanted = false;
-	if (why_no_new_binary(m) == NULL)
-		start_new_binary(m);
-}
-
-static void
-upgrade(struct master *m)
-{
-	const char *why = why_no_new_binary(m);
-
-	if (why != NULL) {
-		log_say(LOG_CRIT, "the changing binary signal is ignored: %s", why);
-		return;
-	}
-	m->upgrade_wanted = true;
-	if (must_wait(m))
-		log_say(LOG_NOTICE, "a new binary has to wait for the end of a reload, or of processes of another master");
-	pursue_upgrade(m);
-}
-
-/* Everything is ours again, as it was before. */
-static void
-on_upgrade_failed(void *ctx)
-{
-	struct master *m = ctx;
-
-	look_who_listens(m);
-	pidfile_step_back(m->pid_path, getpid());
-	if (m->phase != SERVING)
-		return;
-	notify_ready(m->notify, "Serving; the new binary has gone");
-	listener_adjust(generation_conf(m->current));
-	if (generation_rests(m->current))
-		generation_resume(m->current);
-}
-
-/* A hold in a zone that no process of ours has is not known to be given back but by us. */
-static void
-on_alone(void *ctx, struct board_span dead)
-{
-	struct master *m = ctx;
-
-	tlspool_unlock_dead(m->means.tls, dead);
-	zones_unlock_dead(m->means.zones, dead);
-	if (zones_are_held(m->means.zones))
-		settle_others(m->settle, dead, generation_conf(m->current)->generation);
-	if (m->pid_path != NULL)
-		pidfile_remove_old(m->pid_path, m->parent);
-	look_who_listens(m);
-	loop_again(m->loop, &m->look);
-}
-
 /* --- what happens while it serves --- */
 
 static void
@@ -459,7 +272,7 @@ on_look(struct loop_task *task)
 			stop_in_vain(m);
 		else
 			reload_look(m->reload);
-		pursue_upgrade(m);
+		master_pursue_upgrade(m);
 	}
 }
 
@@ -469,6 +282,14 @@ on_changed(void *ctx)
 	struct master *m = ctx;
 
 	loop_again(m->loop, &m->look);
+}
+
+/* Of two masters the new one speaks for the service. */
+static void
+say_ready(const struct master *m, const char *status)
+{
+	if (upgrade_child(m->upgrade) == 0)
+		notify_ready(m->notify, status);
 }
 
 /* The pid file may have another name now. If that cannot be had, the old one stays. */
@@ -494,7 +315,7 @@ on_reloaded(void *ctx, struct generation *generation)
 		notify_ready(m->notify, "Serving; the last reload failed, the configuration in force is kept");
 		return;
 	}
-	look_who_listens(m);
+	master_look_who_listens(m);
 	generation_hold(generation);
 	m->current = generation;
 	generation_succeed(generation, old);
@@ -557,6 +378,7 @@ rest(struct master *m)
 	if (reload_is_under_way(m->reload))
 		log_say(LOG_NOTICE, "the reload on its way is given up");
 	reload_cancel(m->reload);
+	loop_again(m->loop, &m->look);
 	generation_rest(m->current);
 	say_ready(m, "Resting without workers (WINCH)");
 }
@@ -578,7 +400,7 @@ act(struct master *m, enum signals_action action)
 		reopen_logs(m);
 		break;
 	case SIGNALS_UPGRADE:
-		upgrade(m);
+		master_upgrade(m);
 		break;
 	case SIGNALS_REST:
 		rest(m);
@@ -622,10 +444,9 @@ static void
 set_up(struct master *m, const struct master_order *order)
 {
 	m->loop = loop_new(EVENTS_A_TURN);
-	m->others = (struct upgrade_events){ m, on_upgrade_failed, on_alone };
-	m->upgrade = upgrade_new(m->loop, order->heritage, &m->others);
-	m->means.pipe = upgrade_pipe(m->upgrade);
-	m->parent = upgrade_parent(m->upgrade);
+	m->tickets.on_time = on_rotation;
+	await_rotation(m);
+	master_set_up_upgrade(m);
 	m->board = board_new(upgrade_half(m->upgrade));
 	m->spawn = spawn_new(m->loop, m->board, generation_conf(m->current)->master_process);
 	m->feed = feed_new(m->loop);
@@ -633,9 +454,7 @@ set_up(struct master *m, const struct master_order *order)
 	m->settle = settle_new(m->loop, m->spawn);
 	m->heir = (struct spawn_heir){ m, on_place_awaited, on_place_left, on_settled };
 	spawn_set_heir(m->spawn, &m->heir);
-	m->tickets.on_time = on_rotation;
 	tlspool_settle(m->means.tls);
-	await_first_rotation(m, order->heritage);
 	m->means.spawn = m->spawn;
 	m->means.sources = m->sources;
 	m->reload = reload_new(m->loop, &m->means, order->request, on_reloaded, m);
@@ -685,26 +504,6 @@ serve(struct master *m)
 	loop_run(m->loop);
 }
 
-/* What the master before has left is there for the first generation, and for no other. */
-static struct generation *
-open_first(struct master *m, const struct master_order *order)
-{
-	struct heritage *heritage = order->heritage;
-	struct generation *first;
-
-	if (heritage != NULL) {
-		leftover_share(true);
-		zones_inherit(m->means.zones, heritage->zones);
-		tlspool_inherit(m->means.tls, heritage->zones);
-		if (heritage->has_tickets)
-			tlspool_import_tickets(m->means.tls, &heritage->tickets);
-	}
-	first = generation_open(&m->means, order->conf, NULL);
-	zones_inherit(m->means.zones, NULL);
-	tlspool_inherit(m->means.tls, NULL);
-	return first;
-}
-
 /* Goes to the background, unless the master before is there already. Returns 0, or -1 with the reason logged. */
 static int
 leave_foreground(const struct master_order *order, const struct conf *conf)
@@ -723,7 +522,7 @@ master_run(const struct master_order *order)
 	m.means.tls = tlspool_new();
 	m.means.zones = zones_new();
 	m.notify = notify_new();
-	m.current = open_first(&m, order);
+	m.current = master_open_first(&m);
 	if (m.current != NULL && leave_foreground(order, generation_conf(m.current)) == -1) {
 		generation_discard(m.current, NULL);
 		m.current = NULL;
