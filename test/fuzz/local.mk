@@ -123,6 +123,10 @@ FUZZ_TARGETS += test/fuzz/fuzz_mysql_row
 test_fuzz_fuzz_mysql_row_SOURCES = test/fuzz/fuzz_mysql_row.c $(FUZZ_MAIN)
 test_fuzz_fuzz_mysql_row_LDADD = libhelper.a libcommon.a $(CRYPT_LIBS) $(OPENSSL_LIBS) $(FUZZ_LIBS)
 
+FUZZ_TARGETS += test/fuzz/fuzz_heritage
+test_fuzz_fuzz_heritage_SOURCES = test/fuzz/fuzz_heritage.c $(FUZZ_MAIN)
+test_fuzz_fuzz_heritage_LDADD = libmaster.a libcommon.a $(OPENSSL_LIBS) $(FUZZ_LIBS)
+
 check_PROGRAMS += $(FUZZ_TARGETS)
 EXTRA_DIST += test/fuzz/corpus
 

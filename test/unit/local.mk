@@ -18,7 +18,8 @@ test_unit_common_SOURCES += \
 	test/unit/child.h test/unit/child.c test/unit/test_sandbox.c test/unit/test_proc.c test/unit/test_capability.c \
 	test/unit/test_memfd.c test/unit/test_board.c test/unit/test_wheel.c \
 	test/unit/test_loop.c test/unit/test_ipc.c test/unit/test_sock.c test/unit/test_siphash.c test/unit/test_zone.c
-test_unit_common_SOURCES += test/unit/test_authcache.c test/unit/test_limitzone.c
+test_unit_common_SOURCES += test/unit/test_authcache.c test/unit/test_limitzone.c \
+	test/unit/test_bequest.c
 test_unit_common_SOURCES += test/unit/certbox.h test/unit/certbox.c test/unit/tlsscene.h test/unit/tlsscene.c \
 	test/unit/test_tlscert.c test/unit/test_tlsticket.c test/unit/test_tlscache.c \
 	test/unit/test_tlsctx.c test/unit/test_tlspool.c
@@ -59,7 +60,8 @@ test_unit_master_SOURCES = $(UNIT_MAIN) \
 test_unit_master_SOURCES += test/unit/capture.h test/unit/capture.c \
 	test/unit/test_options.c test/unit/test_pidfile.c test/unit/test_names.c \
 	test/unit/test_logfile.c test/unit/test_listener.c test/unit/test_spawn.c test/unit/test_zones.c test/unit/test_settle.c
-test_unit_master_SOURCES += test/unit/child.h test/unit/child.c test/unit/test_inherited.c test/unit/test_notify.c test/unit/test_programs.c
+test_unit_master_SOURCES += test/unit/child.h test/unit/child.c test/unit/test_inherited.c test/unit/test_notify.c \
+	test/unit/test_programs.c test/unit/test_leftover.c test/unit/test_heritage.c
 test_unit_master_SOURCES += test/unit/confbox.h test/unit/confbox.c test/unit/test_conf_translate.c \
 	test/unit/test_conf_complaints.c test/unit/test_conf_load.c test/unit/test_conf_check.c \
 	test/unit/test_conf_dump.c test/unit/test_conf_tls.c test/unit/test_conf_sources.c test/unit/test_conf_chain.c

@@ -17,6 +17,7 @@
 	SUITE(zone) \
 	SUITE(authcache) \
 	SUITE(limitzone) \
+	SUITE(bequest) \
 	SUITE(wheel) \
 	SUITE(loop) \
 	SUITE(ipc) \
@@ -114,6 +115,8 @@
 	SUITE(logfile) \
 	SUITE(listener) \
 	SUITE(inherited) \
+	SUITE(leftover) \
+	SUITE(heritage) \
 	SUITE(notify) \
 	SUITE(programs) \
 	SUITE(spawn) \

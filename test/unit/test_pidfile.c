@@ -134,6 +134,82 @@ START_TEST(only_our_own_file_is_removed)
 }
 END_TEST
 
+static char old_path[sizeof(path) + 8];
+
+static void
+expect(const char *file, pid_t pid)
+{
+	pid_t found = 0;
+
+	ck_assert_int_eq(pidfile_read(file, &found), 0);
+	ck_assert_int_eq(found, pid);
+}
+
+START_TEST(a_file_steps_aside_and_back_over_that_of_a_dead_one)
+{
+	snprintf(old_path, sizeof(old_path), "%s.oldbin", path);
+	pidfile_write(path, 4711);
+	ck_assert_int_eq(pidfile_step_aside(path, 4711), 0);
+	expect(old_path, 4711);
+	ck_assert_int_eq(access(path, F_OK), -1);
+	if (_i == 1)
+		pidfile_write(path, 4712);
+	ck_assert_int_eq(pidfile_step_back(path, 4711), 0);
+	expect(path, 4711);
+	ck_assert_int_eq(access(old_path, F_OK), -1);
+	ck_assert_str_eq(capture_text(), "");
+}
+END_TEST
+
+START_TEST(a_file_that_stepped_aside_is_removed_by_its_owner_alone)
+{
+	snprintf(old_path, sizeof(old_path), "%s.oldbin", path);
+	pidfile_write(path, 4711);
+	ck_assert_int_eq(pidfile_step_aside(path, 4711), 0);
+	pidfile_write(path, 4712);
+	pidfile_remove_old(path, 4712);
+	expect(old_path, 4711);
+	pidfile_remove(path, 4711);
+	pidfile_remove_old(path, 4711);
+	expect(path, 4712);
+	ck_assert_int_eq(access(old_path, F_OK), -1);
+}
+END_TEST
+
+START_TEST(what_is_not_our_file_does_not_move)
+{
+	snprintf(old_path, sizeof(old_path), "%s.oldbin", path);
+	if (_i == 0)
+		pidfile_write(path, 4712);
+	else if (_i == 1)
+		ck_assert_int_eq(symlink("/dev/null", path), 0);
+	ck_assert_int_eq(pidfile_step_aside(path, 4711), 0);
+	ck_assert_int_eq(access(old_path, F_OK), -1);
+	if (_i == 0)
+		expect(path, 4712);
+}
+END_TEST
+
+/* Somebody has taken it away; that has not stopped us. */
+START_TEST(a_file_that_is_lost_is_written_again)
+{
+	ck_assert_int_eq(pidfile_step_back(path, 4711), 0);
+	expect(path, 4711);
+}
+END_TEST
+
+START_TEST(a_move_that_fails_is_said)
+{
+	snprintf(old_path, sizeof(old_path), "%s.oldbin", path);
+	pidfile_write(path, 4711);
+	ck_assert_int_eq(mkdir(old_path, 0700), 0);
+	ck_assert_int_eq(pidfile_step_aside(path, 4711), -1);
+	ck_assert_ptr_nonnull(strstr(capture_text(), "rename() \""));
+	expect(path, 4711);
+	rmdir(old_path);
+}
+END_TEST
+
 Suite *
 pidfile_suite(void)
 {
@@ -148,6 +224,11 @@ pidfile_suite(void)
 	tcase_add_loop_test(tcase, a_file_without_a_pid_is_refused_in_nginx_words, 0, UNIT_COUNT(rubbish));
 	tcase_add_test(tcase, a_missing_file_is_said_in_nginx_words);
 	tcase_add_test(tcase, only_our_own_file_is_removed);
+	tcase_add_loop_test(tcase, a_file_steps_aside_and_back_over_that_of_a_dead_one, 0, 2);
+	tcase_add_test(tcase, a_file_that_stepped_aside_is_removed_by_its_owner_alone);
+	tcase_add_loop_test(tcase, what_is_not_our_file_does_not_move, 0, 3);
+	tcase_add_test(tcase, a_file_that_is_lost_is_written_again);
+	tcase_add_test(tcase, a_move_that_fails_is_said);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/capability.h"
+#include "common/mem.h"
 #include "test/unit/child.h"
 #include "test/unit/unit.h"
 
@@ -239,6 +241,68 @@ START_TEST(a_limit_is_set_where_one_is_given)
 }
 END_TEST
 
+/* Each name, and where it is, if PATH is what it is and the working directory is `folder`. */
+static const struct {
+	const char *path, *name, *found;
+} programs[] = {
+	{ "/bin",         "/no/such/file",  "/no/such/file" },        /* it may come yet */
+	{ "/bin",         "./x",            "FOLDER/./x" },
+	{ "/bin",         "bin/x",          "FOLDER/bin/x" },
+	{ "/nonexistent:FOLDER/bin:/bin", "x", "FOLDER/bin/x" },
+	{ "bin:/bin",     "x",              "FOLDER/bin/x" },
+	{ ":/bin",        "y",              "FOLDER/y" },
+	{ "/bin:",        "y",              "FOLDER/y" },
+	{ "FOLDER/bin:FOLDER", "y",         "FOLDER/y" },               /* bin/y is no file, and FOLDER/bin/z may not be run */
+	{ "FOLDER/bin",   "z",              NULL },
+	{ "",             "x",              NULL },
+	{ NULL,           "y",              NULL },
+	{ "FOLDER",       "",               NULL },
+	{ "FOLDER",       NULL,             NULL },
+};
+
+static char *
+in_folder(const char *text, const char *folder)
+{
+	const char *word = text == NULL ? NULL : strstr(text, "FOLDER");
+	char *rest, *whole;
+
+	if (word == NULL)
+		return mem_strdup(text);
+	rest = in_folder(word + 6, folder);
+	whole = mem_printf("%.*s%s%s", (int)(word - text), text, folder, rest);
+	mem_free(rest);
+	return whole;
+}
+
+START_TEST(a_program_is_found_where_the_shell_finds_it)
+{
+	char folder[] = "/tmp/postern-unit-XXXXXX";
+	char *path, *want, *found;
+
+	ck_assert(mkdtemp(folder) != NULL && chdir(folder) == 0);
+	ck_assert(mkdir("bin", 0700) == 0 && mkdir("bin/y", 0700) == 0);
+	close(open("bin/x", O_CREAT | O_WRONLY, 0700));
+	close(open("y", O_CREAT | O_WRONLY, 0700));
+	close(open("bin/z", O_CREAT | O_WRONLY, 0600));
+	path = in_folder(programs[_i].path, folder);
+	want = in_folder(programs[_i].found, folder);
+	if (path != NULL)
+		setenv("PATH", path, 1);
+	else
+		unsetenv("PATH");
+	found = proc_program(programs[_i].name);
+	if (want == NULL)
+		ck_assert_ptr_null(found);
+	else
+		ck_assert_str_eq(found, want);
+	mem_free(path);
+	mem_free(want);
+	mem_free(found);
+	ck_assert(unlink("bin/x") == 0 && unlink("y") == 0 && unlink("bin/z") == 0);
+	ck_assert(rmdir("bin/y") == 0 && rmdir("bin") == 0 && chdir("/") == 0 && rmdir(folder) == 0);
+}
+END_TEST
+
 START_TEST(signals_have_names)
 {
 	ck_assert_str_eq(proc_signal_name(SIGKILL), "KILL");
@@ -261,6 +325,7 @@ proc_suite(void)
 	tcase_add_test(tcase, root_becomes_an_account_for_good);
 	tcase_add_test(tcase, who_is_the_account_already_need_not_change);
 	tcase_add_test(tcase, a_limit_is_set_where_one_is_given);
+	tcase_add_loop_test(tcase, a_program_is_found_where_the_shell_finds_it, 0, UNIT_COUNT(programs));
 	tcase_add_test(tcase, signals_have_names);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -87,6 +87,28 @@ START_TEST(no_two_pools_have_the_same_keys)
 }
 END_TEST
 
+START_TEST(keys_that_are_handed_on_open_and_seal_for_both)
+{
+	struct tlsticket *old = tlsticket_new(), *new = tlsticket_new();
+	struct seal before, now, later;
+	struct tlsticket_keys keys;
+
+	ck_assert_int_eq(use(old, &before, 1), TLSTICKET_CURRENT);
+	tlsticket_rotate(old);
+	tlsticket_export(old, &keys);
+	tlsticket_import(new, &keys);
+	ck_assert_int_eq(use(new, &before, 0), TLSTICKET_OLD);
+	ck_assert_int_eq(use(old, &now, 1), TLSTICKET_CURRENT);
+	ck_assert_int_eq(use(new, &now, 0), TLSTICKET_CURRENT);
+	ck_assert_int_eq(use(new, &later, 1), TLSTICKET_CURRENT);
+	ck_assert_int_eq(use(old, &later, 0), TLSTICKET_CURRENT);
+	tlsticket_rotate(new);
+	ck_assert_int_eq(use(new, &now, 0), TLSTICKET_OLD);
+	tlsticket_free(&old);
+	tlsticket_free(&new);
+}
+END_TEST
+
 /* What a rotation in the master does is seen in a child; the child cannot do the like. */
 START_TEST(a_child_sees_rotations_and_cannot_write)
 {
@@ -188,6 +210,7 @@ tlsticket_suite(void)
 	tcase_add_unchecked_fixture(tcase, write_keys, certbox_close);
 	tcase_add_test(tcase, an_old_key_opens_for_one_rotation);
 	tcase_add_test(tcase, no_two_pools_have_the_same_keys);
+	tcase_add_test(tcase, keys_that_are_handed_on_open_and_seal_for_both);
 	tcase_add_test(tcase, a_child_sees_rotations_and_cannot_write);
 	tcase_add_test(tcase, the_first_file_seals_and_all_open);
 	tcase_add_loop_test(tcase, a_file_of_another_size_is_refused, 0, UNIT_COUNT(bad));

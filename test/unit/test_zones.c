@@ -1,10 +1,13 @@
 #include "master/zones.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "common/authcache.h"
+#include "common/bequest.h"
 #include "common/conf.h"
 #include "common/mem.h"
+#include "test/unit/capture.h"
 #include "test/unit/unit.h"
 
 #define SIZE (1u << 20)
@@ -101,6 +104,82 @@ START_TEST(what_cannot_be_made_is_an_error_and_leaves_nothing)
 }
 END_TEST
 
+/* What there is, as the next master gets it. */
+static struct bequest *
+leave(void)
+{
+	struct bequest *bequest = bequest_new(false);
+
+	zones_leave_to(zones, bequest);
+	for (size_t i = 0; i < bequest->count; i++)
+		bequest->zones[i].fd = dup(bequest->zones[i].fd);
+	bequest->taken = true;
+	return bequest;
+}
+
+START_TEST(the_next_master_has_the_same_tables_and_secrets)
+{
+	static const char key[AUTHCACHE_KEY] = "key";
+	struct box caches, limit, next_caches, next_limit;
+	struct zones *next = zones_new();
+	struct bequest *bequest;
+	void *entry;
+
+	box_init(&caches, "logins", SIZE);
+	box_init(&next_caches, "logins", SIZE);
+	box_init_limit(&limit, LIMIT_CONN, SIZE, LIMIT_BY_USER);
+	box_init_limit(&next_limit, LIMIT_CONN, SIZE, LIMIT_BY_USER);
+	ck_assert(zones_use(zones, &caches.conf) == 0 && zones_use(zones, &limit.conf) == 0);
+	entry = zone_find(caches.caches[0].accepted, 1, key, true);
+	zone_done(caches.caches[0].accepted, 1, entry);
+	bequest = leave();
+	ck_assert_uint_eq(bequest->count, 3);
+	zones_inherit(next, bequest);
+	ck_assert(zones_use(next, &next_caches.conf) == 0 && zones_use(next, &next_limit.conf) == 0);
+	zones_inherit(next, NULL);
+	bequest_free(&bequest);
+	ck_assert_mem_eq(next_caches.caches[0].secret, caches.caches[0].secret, CONF_CACHE_SECRET);
+	ck_assert_mem_eq(next_limit.limit.secret, limit.limit.secret, CONF_LIMIT_SECRET);
+	entry = zone_find(next_caches.caches[0].accepted, 2, key, false);
+	ck_assert_ptr_nonnull(entry);
+	zone_done(next_caches.caches[0].accepted, 2, entry);
+	zones_leave(next, &next_caches.conf);
+	zones_leave(next, &next_limit.conf);
+	zones_free(&next);
+	zones_leave(zones, &caches.conf);
+	zones_leave(zones, &limit.conf);
+}
+END_TEST
+
+/* A cache of which one half cannot be had starts empty, both halves of it. */
+START_TEST(what_does_not_fit_starts_empty_and_is_said)
+{
+	struct box caches, next_caches;
+	struct zones *next = zones_new();
+	struct bequest *bequest;
+
+	box_init(&caches, "logins", SIZE);
+	box_init(&next_caches, "logins", _i == 0 ? 2 * SIZE : SIZE);
+	ck_assert_int_eq(zones_use(zones, &caches.conf), 0);
+	bequest = leave();
+	if (_i == 1)
+		bequest->zones[1].parameters++;
+	if (_i == 2)
+		bequest->zones[1].secret[0] ^= 1;
+	zones_inherit(next, bequest);
+	capture_begin();
+	ck_assert_int_eq(zones_use(next, &next_caches.conf), 0);
+	ck_assert_ptr_nonnull(strstr(capture_text(), "zone \"logins\" has another size and starts empty"));
+	capture_end();
+	zones_inherit(next, NULL);
+	ck_assert_mem_ne(next_caches.caches[0].secret, caches.caches[0].secret, CONF_CACHE_SECRET);
+	bequest_free(&bequest);
+	zones_leave(next, &next_caches.conf);
+	zones_free(&next);
+	zones_leave(zones, &caches.conf);
+}
+END_TEST
+
 START_TEST(a_lock_of_a_dead_process_is_freed)
 {
 	static const char key[AUTHCACHE_KEY] = "key";
@@ -192,6 +271,8 @@ zones_suite(void)
 	tcase_add_test(tcase, a_cache_of_the_same_name_and_size_is_kept_with_its_secret);
 	tcase_add_loop_test(tcase, another_size_or_name_is_another_cache, 0, 2);
 	tcase_add_test(tcase, what_cannot_be_made_is_an_error_and_leaves_nothing);
+	tcase_add_test(tcase, the_next_master_has_the_same_tables_and_secrets);
+	tcase_add_loop_test(tcase, what_does_not_fit_starts_empty_and_is_said, 0, 3);
 	tcase_add_test(tcase, a_lock_of_a_dead_process_is_freed);
 	tcase_add_test(tcase, a_limit_of_the_same_name_size_and_key_is_kept_with_its_secret);
 	tcase_add_loop_test(tcase, a_limit_of_another_kind_size_or_key_starts_empty, 0, 3);
