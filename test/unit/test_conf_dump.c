@@ -80,7 +80,9 @@ static const char *const texts[] = {
 	"auth_token_audience a 'b c'; auth_token_audience d; auth_token_scope mail; auth_token_claim sub;\n"
 	"auth_token_leeway 1500ms; auth_cache zone=z:1m ttl=5s negative=1ms; auth_failure_delay 2s; auth_timeout 9s;\n"
 	"proxy_auth xoauth2; proxy_master_user 'm u' users; imap_auth plain xoauth2 oauthbearer;\n"
+	"proxy_bind $remote_addr transparent;\n"
 	"server { listen 127.0.0.1:143; } server { listen 127.0.0.1:144; protocol imap; auth_cache off;\n"
+	"proxy_bind [2001:db8::1] transparent;\n"
 	"auth_http https://localhost; proxy_master_user m users always; proxy_auth none; imap_auth external; } }",
 	"events{} mail { auth_http 127.0.0.1; limit_conn_zone $remote_addr zone=a:1m; limit_conn b 7;\n"
 	"limit_conn_zone $remote_user zone=b:32k; limit_conn_zone $domain 'zone=c d:32k'; limit_conn a 1;\n"
