@@ -346,7 +346,7 @@ action(const struct session *s)
 }
 
 static const struct phase phase_greeting = {
-	.name = "greeting", .action = action_greeting, .on_client = on_early,
+	.name = "greeting", .action = action_greeting, .on_client = on_early, .may_speak = may_speak,
 };
 
 static const struct phase phase_dialogue = {

@@ -115,8 +115,17 @@ on_client(struct session *s, uint32_t events)
 		(void)conn_flush(&s->client);
 }
 
-/* Nothing is said before the greeting. */
-static const struct phase phase_naming = { .name = "naming", .action = action, .on_client = on_client };
+/* It is the client of an SMTP server, and waits: 421 may stand in the place of a greeting. */
+static bool
+may_speak(const struct session *s)
+{
+	(void)s;
+	return true;
+}
+
+static const struct phase phase_naming = {
+	.name = "naming", .action = action, .on_client = on_client, .may_speak = may_speak,
+};
 
 static void
 ask(struct session *s, struct hostnames *names)
