@@ -21,6 +21,7 @@ enum ipc_kind {
 	IPC_UNFED,      /* helper -> master: file number `value` is of no use, it answers from the one before */
 	IPC_SETTLE,     /* master -> worker: give back what `value` dead slots from `index` on held in zones */
 	IPC_SETTLED,    /* worker -> master: that of the slots from `index` on is done; `value` 0: not all of it could be had, ask again */
+	IPC_GIVEN_UP,   /* master -> worker: `value` listens from `index` on will be nobody's: whoever waits there is yours to take before QUIT */
 };
 
 /*

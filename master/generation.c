@@ -328,9 +328,34 @@ generation_conf(struct generation *g)
 	return g->conf;
 }
 
+static void
+tell_given_up(struct generation *g, size_t first, size_t count)
+{
+	const struct ipc_message message = { .kind = IPC_GIVEN_UP, .index = (uint32_t)first, .value = (int64_t)count };
+
+	/* One whose channel is full closes those doors on whoever waits, as it would without a word. */
+	LIST_EACH(node, &g->posts)
+		place_tell(&LIST_ENTRY(node, struct post, node)->place, &message, -1);
+}
+
+/* Who has connected where nobody will listen any more is still served, as its kin on kept sockets are. */
+static void
+give_up_listens(struct generation *old, const struct conf *conf)
+{
+	size_t count = old->conf->listen_count, end;
+
+	for (size_t first = 0; first < count; first = end + 1) {
+		for (end = first; end < count && !listener_keeps(conf, old->conf->listens[end]); end++)
+			continue;
+		if (end > first)
+			tell_given_up(old, first, end - first);
+	}
+}
+
 void
 generation_succeed(struct generation *g, struct generation *old)
 {
+	give_up_listens(old, g->conf);
 	listener_commit(g->conf, old->conf);
 }
 

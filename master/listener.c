@@ -182,6 +182,12 @@ listener_rollback(struct conf *conf, const struct conf *old)
 	}
 }
 
+bool
+listener_keeps(const struct conf *conf, const struct conf_listen *listen)
+{
+	return listen->fd == -1 || find(conf, listen) != NULL;
+}
+
 void
 listener_commit(const struct conf *conf, struct conf *old)
 {

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 struct conf;
+struct conf_listen;
 struct inherited;
 
 /*
@@ -21,6 +22,9 @@ struct inherited;
  * new is left open.
  */
 int listener_open(struct conf *conf, const struct conf *old, struct inherited *inherited);
+
+/* Has `conf` the socket of `listen`, which is of another configuration? One that `listen` does not have, nobody misses. */
+bool listener_keeps(const struct conf *conf, const struct conf_listen *listen);
 
 /* Takes back what listener_open() did. */
 void listener_rollback(struct conf *conf, const struct conf *old);

@@ -22,6 +22,7 @@ struct door {
 	struct accept *accept;
 	const struct conf_listen *listen;
 	unsigned streak;        /* clients in a row at which more were waiting */
+	bool given_up;          /* nobody else will take who waits here when it is closed */
 };
 
 struct accept {
@@ -247,6 +248,24 @@ accept_resume(struct accept *a)
 		watch(a, &a->doors[i]);
 }
 
+/* Within its limits; no more than can have waited, for others go on coming until the last of us has closed. */
+static void
+take_the_last(struct accept *a, struct door *d)
+{
+	for (int left = d->listen->options.backlog; left > 0 && take(a, d) == 1; left--)
+		continue;
+}
+
+void
+accept_give_up(struct accept *a, size_t first, size_t count)
+{
+	const struct conf *conf = a->shift->conf;
+
+	for (size_t i = 0; i < a->count; i++)
+		for (size_t at = first; at < conf->listen_count && at - first < count; at++)
+			a->doors[i].given_up |= a->doors[i].listen == conf->listens[at];
+}
+
 void
 accept_close(struct accept *a)
 {
@@ -258,6 +277,8 @@ accept_close(struct accept *a)
 	/* The master has these sockets, too: closing ours alone would leave them on the epoll set. */
 	for (size_t i = 0; i < a->count; i++) {
 		loop_unwatch(a->shift->loop, &a->doors[i].io);
+		if (a->doors[i].given_up)
+			take_the_last(a, &a->doors[i]);
 		close(a->doors[i].io.fd);
 	}
 }

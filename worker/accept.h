@@ -11,6 +11,7 @@
 #define POSTERN_WORKER_ACCEPT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct accept;
 struct shift;
@@ -24,6 +25,12 @@ int accept_open(struct accept *a);
 
 /* Seats may have become free: goes on if it had stepped aside. */
 void accept_resume(struct accept *a);
+
+/*
+ * Nobody else will accept at `count` listens of the configuration from `first` on once they are
+ * closed here: accept_close() takes whoever waits there.
+ */
+void accept_give_up(struct accept *a, size_t first, size_t count);
 
 /* No more clients, for good: closes the sockets. */
 void accept_close(struct accept *a);

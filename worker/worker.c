@@ -210,6 +210,8 @@ on_shutdown_timeout(struct loop_timer *timer)
 	end_sessions(w);
 }
 
+static int obey(struct worker *w);
+
 static void
 drain(struct worker *w)
 {
@@ -219,6 +221,7 @@ drain(struct worker *w)
 	w->draining = true;
 	proc_title("worker process is shutting down");
 	atomic_store(&w->shift.slot->draining, 1);
+	(void)obey(w);  /* which doors nobody else will open was said before */
 	accept_close(w->accept);
 	if (w->birth->conf->shutdown_timeout > 0) {
 		w->shutdown.on_time = on_shutdown_timeout;
@@ -309,6 +312,8 @@ obey(struct worker *w)
 			swap_log(w, message.index, fd);
 		else if (message.kind == IPC_SETTLE)
 			settle(w, &message);
+		else if (message.kind == IPC_GIVEN_UP && message.value > 0)
+			accept_give_up(w->accept, message.index, (size_t)message.value);
 		if (fd != -1)
 			close(fd);
 	}

@@ -331,6 +331,32 @@ def test_removed_sockets_end_while_sessions_on_them_live(env):
     eventually(lambda: not postern.children("shutting down"), "the end of the old worker")
 
 
+def test_who_waits_at_a_socket_that_a_reload_gives_up_is_served(env):
+    """Nobody else listens there any more, so the old workers take who has connected before they close."""
+    ip, path = env.ip(), env.path("s")
+    kept, tcp = f"{ip}:2500", f"{ip}:2501"
+    postern = env.postern(servers(kept, tcp, f"unix:{path}", f"{ip}:2502"), workers=2)
+    old = postern.children()
+    for pid in old:
+        os.kill(pid, signal.SIGSTOP)
+        eventually(lambda pid=pid: ") T" in open(f"/proc/{pid}/stat").read(), "the stop")
+    waiting = [(number, Wire.to(address)) for _ in range(20)
+               for number, address in ((1, (ip, 2501)), (2, str(path)), (0, (ip, 2500)), (3, (ip, 2502)))]
+    postern.write(servers(kept))
+    postern.reload()
+    assert not path.exists() and {number for number, wire in waiting if number == 0 and wire.line()} == {0}
+    for pid in old:
+        os.kill(pid, signal.SIGCONT)
+    for number, wire in waiting:
+        assert number == 0 or wire.line() == b"220 server-%d ESMTP ready\r\n" % number
+        wire.send(b"NOOP\r\n")
+        wire.expect(b"250 2.0.0 OK")
+    assert who_refuses((ip, 2501)) and who_refuses((ip, 2502)) and who_is_at((ip, 2500)) == 0
+    for _, wire in waiting:
+        wire.close()
+    eventually(lambda: not postern.children("shutting down"), "the end of the old workers")
+
+
 def who_refuses(address):
     try:
         Wire.to(address).close()
