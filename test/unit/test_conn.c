@@ -170,6 +170,64 @@ START_TEST(a_connect_says_how_it_ended)
 }
 END_TEST
 
+/* Makes the two a TCP connection. */
+static void
+speak_tcp(void)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(sa);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	conn_close(&conn, loop);
+	close(peer);
+	peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&sa, len), 0);
+	ck_assert_int_eq(listen(listener, 1), 0);
+	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&sa, &len), 0);
+	ck_assert_int_eq(connect(peer, (struct sockaddr *)&sa, len), 0);
+	ck_assert_int_eq(conn_open(&conn, loop, accept4(listener, NULL, NULL, SOCK_NONBLOCK), false, on_events), 0);
+	close(listener);
+}
+
+static void
+say_urgently(char byte)
+{
+	ck_assert_int_eq(send(peer, &byte, 1, MSG_OOB), 1);
+	loop_turn(loop, 0);
+}
+
+/* The kernel ends a read where something urgent stood. */
+START_TEST(what_stands_behind_something_urgent_is_read_too)
+{
+	speak_tcp();
+	say("one");
+	say_urgently('!');
+	say("two");
+	ck_assert(conn.urgent);
+	ck_assert_int_eq(conn_recv(&conn, room, sizeof(room)), 3);
+	ck_assert(conn.readable);
+	ck_assert_int_eq(conn_recv(&conn, room, sizeof(room)), 3);
+	ck_assert_mem_eq(room, "two", 3);
+	ck_assert_int_eq(conn_recv(&conn, room, sizeof(room)), -1);
+	ck_assert(errno == EAGAIN && !conn.readable);
+}
+END_TEST
+
+START_TEST(nor_is_it_lost_behind_a_hangup)
+{
+	speak_tcp();
+	say("one");
+	say_urgently('!');
+	say("two");
+	ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+	loop_turn(loop, 0);
+	ck_assert_int_eq(conn_recv(&conn, room, sizeof(room)), 3);
+	ck_assert_int_eq(conn_recv(&conn, room, sizeof(room)), 3);
+	ck_assert_int_eq(conn_recv(&conn, room, sizeof(room)), 0);
+	ck_assert(conn.eof);
+}
+END_TEST
+
 START_TEST(what_cannot_be_watched_is_closed)
 {
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -197,6 +255,8 @@ conn_suite(void)
 	tcase_add_test(tcase, finishing_is_seen_by_the_peer_and_leaves_reading);
 	tcase_add_test(tcase, closing_twice_is_closing);
 	tcase_add_test(tcase, a_connect_says_how_it_ended);
+	tcase_add_test(tcase, what_stands_behind_something_urgent_is_read_too);
+	tcase_add_test(tcase, nor_is_it_lost_behind_a_hangup);
 	tcase_add_test(tcase, what_cannot_be_watched_is_closed);
 	suite_add_tcase(suite, tcase);
 	return suite;

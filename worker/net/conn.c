@@ -32,7 +32,7 @@ conn_open(struct conn *c, struct loop *loop, int fd, bool connecting,
 	*c = (struct conn){
 		.io = { .on_events = on_events, .fd = fd }, .connecting = connecting, .writable = !connecting,
 	};
-	if (loop_watch(loop, &c->io, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) == -1) {
+	if (loop_watch(loop, &c->io, EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET) == -1) {
 		int error = errno;
 
 		loop_close(loop, &c->io);
@@ -54,6 +54,8 @@ conn_events(struct conn *c, uint32_t events)
 		c->hangup = true;
 	if (events & EPOLLERR)
 		c->failed = true;
+	if (events & EPOLLPRI)
+		c->urgent = true;
 	if (c->tls != NULL)
 		tlsio_events(c, events);
 }
@@ -77,7 +79,8 @@ plain_recv(struct conn *c, void *room, size_t size)
 	if (len == 0 && size > 0)
 		c->eof = true;
 	/* Behind a hangup the end of file is still to be read, and no event will say so again. */
-	if (len == 0 || (len == -1 && errno == EAGAIN) || (len > 0 && (size_t)len < size && !c->hangup))
+	if (len == 0 || (len == -1 && errno == EAGAIN) ||
+	    (len > 0 && (size_t)len < size && !c->hangup && !c->urgent))
 		c->readable = false;
 	return len;
 }

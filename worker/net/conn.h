@@ -20,12 +20,13 @@
 struct conn {
 	struct loop_io io;              /* io.fd is -1 when closed */
 	struct tlsio *tls;              /* owned; NULL in the clear */
-	bool connecting;                /* connect(2) has not ended yet */
-	bool readable, writable;        /* worth trying */
 	bool hangup;                    /* the peer has finished sending (EPOLLRDHUP): read until the 0 */
-	bool eof;                       /* that 0 has been read */
-	bool failed;                    /* the socket has an error (EPOLLERR) */
-	bool finished;                  /* conn_finish() was called */
+	bool eof : 1;                   /* that 0 has been read */
+	bool urgent : 1;                /* something urgent came (EPOLLPRI): there reads are short, too */
+	bool readable : 1, writable : 1;        /* worth trying */
+	bool connecting : 1;            /* connect(2) has not ended yet */
+	bool failed : 1;                /* the socket has an error (EPOLLERR) */
+	bool finished : 1;              /* conn_finish() was called */
 };
 
 /* Takes `fd` over and registers it. Returns 0, or -1 with errno, then `fd` is closed. */

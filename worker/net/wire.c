@@ -95,7 +95,7 @@ fill(struct wire *w)
 	if (len == -1 && errno != EAGAIN)
 		w->error = errno;
 	/* As conn has it: a short read is the last, but behind a hangup the end of file is still to be read. */
-	if (len <= 0 || ((size_t)len < step.want && !w->conn->hangup))
+	if (len <= 0 || ((size_t)len < step.want && !w->conn->hangup && !w->conn->urgent))
 		w->readable = false;
 	step.in_at = 0;
 	step.in_len = len > 0 ? (size_t)len : 0;
