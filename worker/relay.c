@@ -85,7 +85,8 @@ pass(struct flow *f, const char *bytes, size_t len)
 			return len;
 		if (!f->to->writable)
 			break;
-		sent = conn_send(f->to, bytes + done, len - done);
+		sent = f->from->drained ? conn_send_last(f->to, bytes + done, len - done) :
+		    conn_send(f->to, bytes + done, len - done);
 		if (sent == -1 && errno != EAGAIN)
 			receiver_gone(f);
 		else if (sent == -1)

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -78,6 +80,31 @@ START_TEST(behind_a_hangup_one_reads_to_the_end)
 	ck_assert_int_eq(conn_recv(&conn, room, sizeof(room)), 3);
 	ck_assert(conn.readable);
 	ck_assert_int_eq(conn_recv(&conn, room, sizeof(room)), 0);
+	ck_assert(!conn.readable && conn.eof);
+}
+END_TEST
+
+/* Puts what nobody can read from in the place of its socket. */
+static void
+spoil(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_eq(dup2(fd, conn.io.fd), conn.io.fd);
+	close(fd);
+}
+
+START_TEST(behind_a_hangup_a_short_read_is_followed_by_the_end_without_a_look)
+{
+	ck_assert_int_eq(write(peer, "goodbye", 7), 7);
+	ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+	loop_turn(loop, 0);
+	ck_assert_int_eq(conn_recv(&conn, room, 4), 4);
+	ck_assert(conn.readable && !conn.drained);
+	ck_assert_int_eq(conn_recv(&conn, room, 4), 3);
+	ck_assert(conn.readable && conn.drained && !conn.eof);
+	spoil();
+	ck_assert_int_eq(conn_recv(&conn, room, 4), 0);
 	ck_assert(!conn.readable && conn.eof);
 }
 END_TEST
@@ -228,6 +255,37 @@ START_TEST(nor_is_it_lost_behind_a_hangup)
 }
 END_TEST
 
+/* How many segments a goodbye and the end behind it are. */
+static unsigned
+segments_of_a_goodbye(void)
+{
+	struct tcp_info before, after;
+	socklen_t len = sizeof(before);
+
+	speak_tcp();
+	ck_assert_int_eq(getsockopt(peer, IPPROTO_TCP, TCP_INFO, &before, &len), 0);
+	ck_assert_int_eq(conn_send_last(&conn, "bye", 3), 3);
+	conn_finish(&conn);
+	ck_assert_int_eq(read(peer, room, sizeof(room)), 3);
+	ck_assert_int_eq(read(peer, room, sizeof(room)), 0);
+	ck_assert_int_eq(getsockopt(peer, IPPROTO_TCP, TCP_INFO, &after, &len), 0);
+	return after.tcpi_segs_in - before.tcpi_segs_in;
+}
+
+/* The kernel sends them apart if we are held up in between for long. */
+START_TEST(last_words_leave_with_the_end)
+{
+	unsigned least = UINT_MAX;
+
+	for (int i = 0; i < 5 && least > 1; i++) {
+		unsigned count = segments_of_a_goodbye();
+
+		least = count < least ? count : least;
+	}
+	ck_assert_uint_eq(least, 1);
+}
+END_TEST
+
 START_TEST(what_cannot_be_watched_is_closed)
 {
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -250,6 +308,7 @@ conn_suite(void)
 	tcase_add_test(tcase, a_new_connection_is_writable_and_readable_once_bytes_came);
 	tcase_add_test(tcase, a_short_read_is_the_last);
 	tcase_add_test(tcase, behind_a_hangup_one_reads_to_the_end);
+	tcase_add_test(tcase, behind_a_hangup_a_short_read_is_followed_by_the_end_without_a_look);
 	tcase_add_test(tcase, a_short_write_waits_for_room);
 	tcase_add_test(tcase, a_peer_that_is_gone_is_an_error_and_no_signal);
 	tcase_add_test(tcase, finishing_is_seen_by_the_peer_and_leaves_reading);
@@ -257,6 +316,7 @@ conn_suite(void)
 	tcase_add_test(tcase, a_connect_says_how_it_ended);
 	tcase_add_test(tcase, what_stands_behind_something_urgent_is_read_too);
 	tcase_add_test(tcase, nor_is_it_lost_behind_a_hangup);
+	tcase_add_test(tcase, last_words_leave_with_the_end);
 	tcase_add_test(tcase, what_cannot_be_watched_is_closed);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -68,20 +68,31 @@ conn_connected(struct conn *c)
 	return c->failed ? sock_error(c->io.fd) : 0;
 }
 
+/* A short read: nothing is left in the socket. Behind a hangup nothing will be, but the end is still to be told. */
+static void
+note_empty(struct conn *c)
+{
+	if (!c->hangup)
+		c->readable = false;
+	else    /* an error stands behind what came, and only a recv(2) tells of it */
+		c->drained = !c->failed;
+}
+
 static ssize_t
 plain_recv(struct conn *c, void *room, size_t size)
 {
-	ssize_t len;
+	ssize_t len = 0;
 
-	do
-		len = recv(c->io.fd, room, size, 0);
-	while (len == -1 && errno == EINTR);
+	if (!c->drained)
+		do
+			len = recv(c->io.fd, room, size, 0);
+		while (len == -1 && errno == EINTR);
 	if (len == 0 && size > 0)
 		c->eof = true;
-	/* Behind a hangup the end of file is still to be read, and no event will say so again. */
-	if (len == 0 || (len == -1 && errno == EAGAIN) ||
-	    (len > 0 && (size_t)len < size && !c->hangup && !c->urgent))
+	if (len == 0 || (len == -1 && errno == EAGAIN))
 		c->readable = false;
+	else if (len > 0 && (size_t)len < size && !c->urgent)
+		note_empty(c);
 	return len;
 }
 
@@ -108,16 +119,22 @@ conn_discard(struct conn *c, char *scratch, size_t size)
 }
 
 static ssize_t
-plain_send(struct conn *c, const void *bytes, size_t len)
+put(struct conn *c, const void *bytes, size_t len, int flags)
 {
 	ssize_t sent;
 
 	do
-		sent = send(c->io.fd, bytes, len, MSG_NOSIGNAL);
+		sent = send(c->io.fd, bytes, len, MSG_NOSIGNAL | flags);
 	while (sent == -1 && errno == EINTR);
 	if ((sent == -1 && errno == EAGAIN) || (sent >= 0 && (size_t)sent < len))
 		c->writable = false;
 	return sent;
+}
+
+static ssize_t
+plain_send(struct conn *c, const void *bytes, size_t len)
+{
+	return put(c, bytes, len, 0);
 }
 
 static void
@@ -139,6 +156,12 @@ ssize_t
 conn_send(struct conn *c, const void *bytes, size_t len)
 {
 	return way_of(c)->send(c, bytes, len);
+}
+
+ssize_t
+conn_send_last(struct conn *c, const void *bytes, size_t len)
+{
+	return c->tls == NULL ? put(c, bytes, len, MSG_MORE) : tlsio_send(c, bytes, len);
 }
 
 void

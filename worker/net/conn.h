@@ -4,7 +4,8 @@
  * A conn is registered once for both directions. Its owner tries first and waits only
  * after EAGAIN; `readable` and `writable` remember what the last tries and the events
  * since said, so a step that stopped in the middle knows what is worth a system call.
- * A short read means that nothing more is there and spares the read that would say so.
+ * A short read means that nothing more is there, or that the end of file is next where a
+ * hangup was seen before, and spares the read that would say so.
  * Only this module reads and writes the socket: TLS will stand behind the same
  * functions. Built on: loop, mem, sock.
  */
@@ -21,6 +22,7 @@ struct conn {
 	struct loop_io io;              /* io.fd is -1 when closed */
 	struct tlsio *tls;              /* owned; NULL in the clear */
 	bool hangup;                    /* the peer has finished sending (EPOLLRDHUP): read until the 0 */
+	bool drained : 1;               /* and all that it sent has been read: that 0 is all there is */
 	bool eof : 1;                   /* that 0 has been read */
 	bool urgent : 1;                /* something urgent came (EPOLLPRI): there reads are short, too */
 	bool readable : 1, writable : 1;        /* worth trying */
@@ -50,6 +52,12 @@ ssize_t conn_discard(struct conn *c, char *scratch, size_t size);
 
 /* Bytes written, perhaps fewer than asked; -1 with errno, EAGAIN for "not now". */
 ssize_t conn_send(struct conn *c, const void *bytes, size_t len);
+
+/*
+ * The same for the last bytes, where conn_finish() or conn_close() follows as soon as all of them
+ * went: in the clear they leave with the FIN, in one segment.
+ */
+ssize_t conn_send_last(struct conn *c, const void *bytes, size_t len);
 
 /* Says that nothing more will be sent: the half-close. */
 void conn_finish(struct conn *c);
