@@ -26,7 +26,7 @@ def answers(address):
 
 
 class Dovecot:
-    """IMAP on port 143 and POP3 on 110 of an address, users from a passwd-file, mail in Maildirs.
+    """IMAP on port 143 and POP3 on 110 of an address, or on `ports`; users from a passwd-file, mail in Maildirs.
 
     With `tls`, a pair of certificate and key, also imaps on 993 and pop3s on 995, and
     STARTTLS, without which no password is taken. `first` stands in front of the passdb, `more` at the end.
@@ -65,7 +65,7 @@ namespace inbox {{
 service imap-login {{
   process_min_avail = 1
   inet_listener imap {{
-    port = 143
+    port = {ports[0]}
   }}
   inet_listener imaps {{
     port = {imaps}
@@ -74,7 +74,7 @@ service imap-login {{
 }}
 service pop3-login {{
   inet_listener pop3 {{
-    port = 110
+    port = {ports[1]}
   }}
   inet_listener pop3s {{
     port = {pop3s}
@@ -98,17 +98,17 @@ service anvil {{
     NO_TLS = "ssl = no\ndisable_plaintext_auth = no"
     TLS = "ssl = required\nssl_cert = <{}\nssl_key = <{}"
 
-    def __init__(self, env, ip, users, trusted="", more="", tls=None, first=""):
+    def __init__(self, env, ip, users, trusted="", more="", tls=None, first="", ports=(143, 110)):
         self.program = program("dovecot")
         self.dir = env.path("dovecot")
-        self.ip, self.imap, self.pop3, self.delivered = ip, (ip, 143), (ip, 110), 0
+        self.ip, self.imap, self.pop3, self.delivered = ip, (ip, ports[0]), (ip, ports[1]), 0
         self.auth_socket = self.dir / "run" / "postfix-auth"
         for sub in ("", "run", "state", "mail"):
             (self.dir / sub).mkdir(exist_ok=True)
         os.chown(self.dir / "mail", 65534, 65534)
         env.write("dovecot/users", "".join(f"{user}:{{PLAIN}}{password}\n" for user, password in users.items()))
         self.config = env.write("dovecot/dovecot.conf", self.CONFIG.format(
-            dir=self.dir, ip=ip, number=env.number, trusted=trusted, more=more, first=first,
+            dir=self.dir, ip=ip, ports=ports, number=env.number, trusted=trusted, more=more, first=first,
             ssl=self.TLS.format(*tls) if tls else self.NO_TLS, imaps=993 if tls else 0, pop3s=995 if tls else 0))
         env.keep(self)
         self.start()

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Runs the session tests: the real postern against scripted and real peers.
 
-    run.py [-j JOBS] [--build DIR] [--slow] [--list] [PATTERN ...]
+    run.py [-j JOBS] [--build DIR] [--tests DIR] [--slow] [--list] [PATTERN ...]
 
 A test is a function test_*(env) in test/session/test_*.py. Each runs in a process of
 its own, with its own folder and its own 127.A.B.0/24, so that all can run at once; one
 marked @netns has a network namespace to itself and may use wildcard and fixed ports.
+DIR may hold other tests of that kind: those of test/package want a folder of packages
+in place of a build.
 A PATTERN is a part of module.test. The closing line is "N passed, N failed".
 """
 import argparse
@@ -28,10 +30,10 @@ sys.path.insert(0, str(HERE))
 import harness  # noqa: E402
 
 
-def collect(patterns, slow):
+def collect(folder, patterns, slow):
     """All tests as (module, name), those that need long last in the alphabet first in time."""
     found = []
-    for path in sorted(HERE.glob("test_*.py")):
+    for path in sorted(folder.glob("test_*.py")):
         module = importlib.import_module(path.stem)
         for name, test in vars(module).items():
             if not name.startswith("test_") or not callable(test):
@@ -60,9 +62,11 @@ def reserve_numbers():
 
 def command(number, full, module, name, test, build, folder):
     inside = [sys.executable, str(HERE / "run.py"), "--one", f"{module}:{name}", "--number", str(number),
-              "--build", str(build), "--folder", folder]
+              "--tests", os.path.dirname(sys.modules[module].__file__), "--build", str(build), "--folder", folder]
     # In a PID namespace of its own nothing that the test starts outlives it.
     spaces = ["--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--propagation", "private"]
+    if getattr(test, "cgroupns", False):
+        spaces += ["--cgroup", "--uts", "--ipc"]
     if getattr(test, "netns", False):
         return ["unshare", "--net", *spaces, "sh", "-c", 'ip link set lo up && exec "$@"', "sh"] + inside
     return ["unshare", *spaces] + inside
@@ -117,6 +121,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-j", type=int, default=max(4, 3 * (os.cpu_count() or 1)), metavar="JOBS")
     parser.add_argument("--build", default=os.environ.get("POSTERN_BUILD", os.getcwd()), help="where postern was built")
+    parser.add_argument("--tests", default=HERE, type=lambda folder: pathlib.Path(folder).resolve(),
+                        help="where the tests are")
     parser.add_argument("--slow", action="store_true", help="the long ones, too")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--keep", action="store_true", help="keep the folders of failed tests")
@@ -125,9 +131,10 @@ def main():
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     parser.add_argument("patterns", nargs="*")
     args = parser.parse_args()
+    sys.path.insert(0, str(args.tests))
     if args.one:
         return inside(args.one, args.number, args.build, args.folder)
-    tests = collect(args.patterns, args.slow)
+    tests = collect(args.tests, args.patterns, args.slow)
     if args.list:
         print("\n".join(t[0] for t in tests))
         return 0
