@@ -1,6 +1,7 @@
 """The init script, run as an operator runs it: in /etc, with settings from /etc/default."""
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 
@@ -227,3 +228,91 @@ def test_reopen_begins_new_logs(env):
     service.must("reopen")
     service.login().close()
     service.postern.wait_log("client logged in")
+
+
+def install(env, service):
+    """A binary that can be replaced, under the same path, as a package does it."""
+    shutil.copy(service.postern.binary, env.path("new"))
+    env.path("new").rename(env.path("postern"))
+    service.set(DAEMON=env.path("postern"))
+
+
+def test_upgrade_goes_over_to_the_new_binary_and_leaves_the_old_its_sessions(env):
+    service = Service(env)
+    install(env, service)
+    service.start()
+    session, old = service.login(), service.pid()
+    service.must("upgrade")
+    new = service.pid()
+    service.postern.pid = new
+    assert new != old
+    still_relays(session)
+    service.login().close()
+    said = service.must("status")
+    assert f"running, pid {new}" in said and f"pid {old} serves its last sessions" in said, said
+    assert f"pid {old} still has sessions" in service.must("upgrade", 1)
+    assert service.pid() == new
+    session.close()
+    eventually(lambda: not env.path("postern.pid.oldbin").exists(), "the old master has gone")
+    assert "last sessions" not in service.must("status")
+    service.must("upgrade")
+    service.postern.pid = service.pid()
+    assert service.pid() != new
+
+
+def test_stop_ends_both_masters_of_an_upgrade(env):
+    service = Service(env, STOP_SECONDS=1)
+    install(env, service)
+    service.start()
+    session, old = service.login(), service.pid()
+    service.must("upgrade")
+    new = service.pid()
+    another = service.login()
+    service.must("stop")
+    assert session.rest().startswith(b"* BYE") and another.rest().startswith(b"* BYE")
+    wait_ended([old, new])
+    service.must("status", 3)
+    assert not list(env.folder.glob("postern.pid*"))
+    service.start()
+    service.login().close()
+
+
+def test_an_upgrade_that_fails_says_so_and_the_old_master_goes_on(env):
+    service = Service(env)
+    install(env, service)
+    service.start()
+    session, old = service.login(), service.pid()
+    env.path("postern").unlink()
+    env.write("postern", "#!/bin/sh\ncase \" $* \" in *\" -t \"*) exit 0 ;; *) exit 1 ;; esac\n", 0o755)
+    said = service.must("upgrade", 1)
+    assert f"the old one, pid {old}, goes on" in said, said
+    assert service.pid() == old and not env.path("postern.pid.oldbin").exists()
+    still_relays(session)
+    service.login().close()
+    install(env, service)
+    for _ in range(3):
+        old = service.pid()
+        session.close()
+        session = service.login()
+        service.must("upgrade")
+        service.postern.pid = service.pid()
+        assert service.pid() != old
+        still_relays(session)
+        session.close()
+        eventually(lambda: not env.path("postern.pid.oldbin").exists(), "the old master has gone")
+
+
+def test_renew_upgrades_for_a_new_binary_and_reloads_for_anything_else(env):
+    service = Service(env)
+    service.must("renew")
+    service.must("status", 3)       # who did not run does not run now
+    install(env, service)
+    service.start()
+    old = service.pid()
+    service.must("renew")
+    service.postern.wait_log("reconfigured")
+    assert service.pid() == old
+    install(env, service)
+    service.must("renew")
+    service.postern.pid = service.pid()
+    assert service.pid() != old
