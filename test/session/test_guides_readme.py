@@ -50,9 +50,9 @@ def test_the_shipped_configuration_serves_once_the_backend_is_in_it(env):
     text = (env.source_dir() / "etc/postern.conf").read_text()
     for port, backend in (143, imap_backend), (110, pop3_backend):
         env.keep(Listener((env.ip(7), port + 10000), backend))
-    text = text.replace("127.0.0.1:10", f"{env.ip(7)}:10")
+    text = text.replace("127.0.0.1:10", f"{env.ip(7)}:10").replace("/var/log/postern/", f"{env.folder}/")
     env.write("users", "", 0o600)
-    mine = f"pid {env.path('postern.pid')}; auth_helper_path {env.build}; error_log {env.path('error.log')} info;"
+    mine = f"pid {env.path('postern.pid')}; auth_helper_path {env.build};"
     postern = env.keep(Postern(env, config=text, args=["-g", mine])).start()
     house = guide.Visitor("127.0.0.1")
     assert not house.lets_in("joe")
