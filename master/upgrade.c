@@ -44,6 +44,8 @@ on_others(struct loop_io *io, uint32_t events)
 
 	(void)events;
 	close_others(u);
+	/* It may be about to end, and still be our parent for a moment. */
+	u->parent = 0;
 	u->events->alone(u->events->ctx, BOARD_HALF_OF(1 - u->half));
 }
 
