@@ -1,6 +1,7 @@
 """A new binary takes over from the one that runs, or does not; and WINCH, which makes room for it."""
 import fcntl
 import os
+import pathlib
 import pty
 import re
 import shutil
@@ -8,9 +9,10 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
 
-from harness import Postern, Wire, eventually, open_files
+from harness import Postern, Wire, eventually, open_files, weight
 from peers import Listener
 from test_master import gone, greets, log_in, mail, peers, still_talks
 
@@ -18,9 +20,9 @@ from test_master import gone, greets, log_in, mail, peers, still_talks
 class Upgrade:
     """A postern that is upgraded: the master that runs, and the one that comes."""
 
-    def __init__(self, env, text, **options):
+    def __init__(self, env, text=None, postern=None, **options):
         self.env = env
-        self.old = env.postern(text, **options)
+        self.old = postern or env.postern(text, **options)
         self.new = None
         self.oldbin = env.path("postern.pid.oldbin")
 
@@ -46,6 +48,17 @@ class Upgrade:
         eventually(lambda: gone(self.old.pid), "the end of the old master")
         self.old, self.new = self.new, None
         return self.old
+
+    def round(self):
+        """One whole upgrade."""
+        self.begin()
+        return self.end_old()
+
+    def kill_old(self):
+        """Without a word; what was new is the old of the next."""
+        self.old.kill(signal.SIGKILL)
+        eventually(lambda: gone(self.old.pid), "the end of the old master")
+        self.old, self.new = self.new, None
 
     def end_new(self, number=signal.SIGQUIT):
         """Roll-back; returns when the old master has its name back."""
@@ -229,6 +242,167 @@ def test_one_new_binary_at_a_time(env):
     greets(env)
     up.end_old()
     greets(env)
+
+
+def test_upgrade_and_reload_wait_for_each_other(env):
+    up = Upgrade(env, mail(env), workers=2)
+    up.old.kill(signal.SIGHUP)
+    up.begin()
+    log = up.old.log()
+    assert log.index("reconfigured") < log.index("start new binary process"), "USR2 came during a reload"
+    up.new.kill(signal.SIGHUP)
+    up.old.kill(signal.SIGQUIT)
+    eventually(lambda: up.old.log().count("reconfigured") == 2, "a reload of the new one")
+    up.end_old()
+    up.old.write(mail(env, "bogus x;"), workers=2)
+    up.old.kill(signal.SIGHUP)
+    up.old.kill(signal.SIGUSR2)         # the reload is refused, and then so is the new binary
+    up.old.wait_log(r"new binary process \d+ exited with code 1")
+    up.old.write(mail(env), workers=2)
+    up.round()
+    greets(env)
+
+
+def test_signals_that_come_early_are_not_lost(env):
+    """The new master has them when it listens, and is not killed by them."""
+    up = Upgrade(env, mail(env))
+    up.old.kill(signal.SIGUSR2)
+    (line,) = up.old.wait_log("start new binary process")
+    pid = int(line.split()[-1])
+    for number in (signal.SIGUSR1, signal.SIGHUP, signal.SIGWINCH):
+        os.kill(pid, number)
+    up.adopt(eventually(up.newcomer, "the pid file of the new master"))
+    for name in ("USR1", "HUP"):
+        up.old.wait_log(rf"{pid}#{pid}: signal \d+ \(SIG{name}\) received")
+    up.old.wait_log(rf"{pid}#{pid}: reconfigured")
+    up.end_old()
+    greets(env)
+
+
+def test_a_killed_old_master_leaves_all_to_the_new_one(env):
+    peers(env)
+    path = env.path("mail.sock")
+    up = Upgrade(env, mail(env, f"listen unix:{path};"), workers=2)
+    for winch in (False, True):
+        up.begin()
+        workers = up.old.children()
+        if winch:
+            up.old.kill(signal.SIGWINCH)
+        client = log_in(env)
+        up.kill_old()
+        eventually(lambda: all(gone(pid) for pid in workers), "the end of its workers", 5)
+        client.close()
+        eventually(lambda: not up.oldbin.exists(), "that the pid file of the dead is gone")
+        greets(env)
+    up.round()
+    Wire.to(str(path)).expect(b"* OK IMAP4 ready")
+    up.old.stop()
+    assert not path.exists()
+
+
+def test_a_new_master_killed_at_its_start_changes_nothing(env):
+    up = Upgrade(env, mail(env))
+    for pause in (0, 0.002, 0.005, 0.01, 0.02, 0.04):
+        seen = up.old.log().count("start new binary process")
+        up.old.kill(signal.SIGUSR2)
+        pid = int(up.old.wait_log("start new binary process", seen + 1)[-1].split()[-1])
+        time.sleep(pause)
+        os.kill(pid, signal.SIGKILL)
+        up.old.wait_log(rf"new binary process {pid} exited on signal 9")
+        eventually(lambda: number_in(up.old.pid_path) == up.old.pid and not up.oldbin.exists(), "the pid file")
+        greets(env)
+    up.round()
+    greets(env)
+
+
+def test_the_file_of_a_socket_goes_with_the_last_that_listens(env):
+    first, second = env.path("first"), env.path("second")
+    up = Upgrade(env, mail(env, f"listen unix:{first}; listen unix:{second};"))
+    up.old.write(mail(env, f"listen unix:{second};"))
+    up.begin()
+    up.old.wait_log(rf"inherited socket unix:{first} is not in the configuration, closed")
+    Wire.to(str(first)).expect(b"* OK IMAP4 ready")         # by the old one
+    up.end_old()
+    eventually(lambda: not first.exists(), "that nobody's file is gone")
+    Wire.to(str(second)).expect(b"* OK IMAP4 ready")
+    up.old.write(mail(env, f"listen unix:{first}; listen unix:{second};"))
+    up.begin()
+    up.old.write(mail(env, f"listen unix:{first};"))
+    up.new.reload()
+    Wire.to(str(first)).expect(b"* OK IMAP4 ready")         # that it bound itself
+    Wire.to(str(second)).expect(b"* OK IMAP4 ready")        # by the old one
+    up.end_old()
+    eventually(lambda: not second.exists(), "that nobody's file is gone")
+    up.old.stop()
+    assert not first.exists()
+
+
+class Knocker(threading.Thread):
+    """Connects again and again, and counts who is not greeted."""
+
+    def __init__(self, address):
+        super().__init__(daemon=True)
+        self.address, self.greeted, self.failed, self.done = address, 0, [], threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.done.is_set():
+            try:
+                client = Wire.to(self.address)
+                client.expect(b"* OK IMAP4 ready")
+                client.close()
+                self.greeted += 1
+            except (OSError, AssertionError) as error:
+                self.failed.append(repr(error))
+
+    def stop(self):
+        self.done.set()
+        self.join()
+
+
+@weight(6)
+def test_ten_upgrades_turn_nobody_away_and_leave_nothing(env):
+    peers(env)
+    path = env.path("mail.sock")
+    users = env.write("users", "joe:{PLAIN}secret\n", 0o600)
+    up = Upgrade(env, mail(env, f"listen unix:{path};") + f"""
+    server {{ listen {env.ip()}:2144; protocol imap; auth_file {users}; proxy_pass {env.ip(2)}:2000;
+        auth_cache zone=a:1m ttl=1h; limit_conn addr 1000; }}
+    limit_conn_zone $remote_addr zone=addr:1m;
+""", workers=2)
+    knockers = [env.keep(Knocker(address)) for address in ((env.ip(), 2143), str(path), (env.ip(), 2144))]
+    clients = [log_in(env)]
+    up.begin()
+    up.old.kill(signal.SIGWINCH)
+    clients[0].close()
+    up.end_old()
+    settled = eventually(lambda: settle_down(up.old), "that it has settled")
+    environ = variables(up.old)
+    for _ in range(9):
+        up.round()
+    for knocker in knockers:
+        knocker.stop()
+        assert knocker.greeted > 20 and not knocker.failed, (knocker.greeted, knocker.failed[:5])
+    eventually(lambda: settle_down(up.old) == settled, f"as many descriptors as after the first: {settled}")
+    assert variables(up.old) == environ
+    for worker in up.old.children():
+        assert "POSTERN_HERITAGE" not in pathlib.Path(f"/proc/{worker}/environ").read_text()
+    assert "Sanitizer" not in up.old.log() and "[alert]" not in up.old.log() and "[emerg]" not in up.old.log()
+
+
+def settle_down(postern):
+    """How many descriptors the master has of each kind, once it is alone and its helpers have what they read."""
+    kinds = {}
+    for name in open_files(postern.pid).values():
+        kind = re.sub(r"\d+", "N", name)
+        kinds[kind] = kinds.get(kind, 0) + 1
+    return kinds
+
+
+def variables(postern):
+    """The master's environment, as its next one would get it."""
+    text = pathlib.Path(f"/proc/{postern.pid}/environ").read_bytes()
+    return sorted(set(re.findall(rb"([A-Z_]+)=", text)))
 
 
 # --- WINCH ---
