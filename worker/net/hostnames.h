@@ -4,10 +4,10 @@
  * An address has a name when its PTR record gives one and that name has the address
  * again. Both questions go to the name servers of one `resolver`, and what came of them
  * is kept per address, in a table of bounded size from which the longest unused goes
- * first: as long as the records allow, or `valid=` says; a "no" for half a minute at most,
+ * first: as long as the records allow, or `valid=` says; a "no" for five minutes at most,
  * a failure for two seconds. Whoever asks about an address that is being asked about
  * waits along, and may leave at any time.
- * Built on: dnsloop, dns_answer, siphash, conf.
+ * Built on: hostwalk, hostname, siphash, loop, list, conf.
  */
 #ifndef POSTERN_WORKER_NET_HOSTNAMES_H
 #define POSTERN_WORKER_NET_HOSTNAMES_H
@@ -16,28 +16,11 @@
 
 #include "common/addr.h"
 #include "common/loop.h"
+#include "worker/net/hostname.h"
 
 struct conf_resolver;
 struct hostnames;
 struct hostname_query;
-
-enum hostname_verdict {
-	HOSTNAME_CONFIRMED,     /* it is `name` */
-	HOSTNAME_UNKNOWN,       /* no name was found for the address; `code` and `why` */
-	HOSTNAME_INVALID,       /* `name` is no name of a host */
-	HOSTNAME_LOST,          /* no address was found for `name`; `code` and `why` */
-	HOSTNAME_FOREIGN,       /* `name` has other addresses */
-};
-
-/* What came of it. Borrowed; good until the next turn of the loop. */
-struct hostname {
-	enum hostname_verdict verdict;
-	const char *name;       /* NULL where there is none */
-	unsigned code;          /* nginx's number of a failure */
-	const char *why;
-};
-
-#define HOSTNAME_NOT_FOUND 3    /* the code that is no failure, but a "no" */
 
 /* NULL with *why, a static text, when c-ares cannot be set up. Call before the sandbox. */
 struct hostnames *hostnames_new(struct loop *loop, const struct conf_resolver *conf, const char **why);
@@ -52,7 +35,10 @@ void hostnames_free(struct hostnames **namesp);
  */
 bool hostnames_find(struct hostnames *names, const struct addr *addr, struct hostname *found);
 
-/* Called once, never from within hostnames_ask(). */
+/*
+ * What came of it is borrowed, and good until the next turn of the loop. Called once, never
+ * from within hostnames_ask().
+ */
 typedef void hostnames_callback(void *ctx, const struct hostname *found);
 
 /* After hostnames_find() did not know. */

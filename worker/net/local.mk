@@ -8,6 +8,8 @@ libnet_a_SOURCES = \
 	worker/net/hosts.h worker/net/hosts.c \
 	worker/net/dnsloop.h worker/net/dnsloop.c \
 	worker/net/dns_answer.h worker/net/dns_answer.c \
+	worker/net/hostname.h worker/net/hostname.c \
+	worker/net/hostwalk.h worker/net/hostwalk.c \
 	worker/net/hostnames.h worker/net/hostnames.c \
 	worker/net/resolver.h worker/net/resolver.c \
 	worker/net/balance.h worker/net/balance.c \
