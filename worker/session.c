@@ -43,7 +43,11 @@ append(char *out, size_t room, size_t *at, const char *format, ...)
 const char *
 session_id(const struct session *s, char id[SESSION_ID])
 {
-	snprintf(id, SESSION_ID, "%08x%08x", s->shift->tag, (unsigned)s->origin.number);
+	uint64_t number = (uint64_t)s->shift->tag << 32 | (uint32_t)s->origin.number;
+
+	id[SESSION_ID - 1] = '\0';
+	for (size_t at = SESSION_ID - 1; at-- > 0; number >>= 4)
+		id[at] = "0123456789abcdef"[number & 15];
 	return id;
 }
 
@@ -285,10 +289,12 @@ static void
 announce(const struct session *s)
 {
 	const struct log_origin quiet = { .number = s->origin.number, .debug = s->origin.debug };
+	const struct log *log = session_server(s)->log;
 	char client[ADDR_TEXT];
 
-	log_to(session_server(s)->log, LOG_INFO, &quiet, "client %s connected to %s",
-	    addr_format_port(client, &s->addr), s->listen->text);
+	if (log_wants(log, LOG_INFO, &quiet))
+		log_to(log, LOG_INFO, &quiet, "client %s connected to %s",
+		    addr_format_port(client, &s->addr), s->listen->text);
 }
 
 struct session *

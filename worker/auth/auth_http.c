@@ -226,18 +226,20 @@ wait_for(struct http_request *request, uint64_t wait_ms, char why[WEB_WHY])
 }
 
 static bool
-http_judge(struct web_request *web, const struct http_result *result, const char *peer, char why[WEB_WHY])
+http_judge(struct web_request *web, const struct http_result *result, char why[WEB_WHY])
 {
 	struct http_request *request = (struct http_request *)web;
 	const struct auth_question *question = web->base.question;
 	struct auth_answer answer;
+	char peer[WEB_PEER];
 
 	switch (http_answer_judge(&request->answer, result->head->status, question, &answer, why)) {
 	case ANSWER_AGAIN:
 		return wait_for(request, answer.wait_ms, why);
 	case ANSWER_FINAL:
 		if (*why != '\0')
-			log_to(question->server->log, LOG_ERROR, question->origin, "auth http server %s %s", peer, why);
+			log_to(question->server->log, LOG_ERROR, question->origin, "auth http server %s %s",
+			    endpoint_format(peer, sizeof(peer), result->peer), why);
 		auth_settle(&web->base, &answer);
 		return true;
 	case ANSWER_BAD:

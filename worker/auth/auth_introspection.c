@@ -93,7 +93,7 @@ wall_clock_ms(void)
 }
 
 static bool
-introspection_judge(struct web_request *request, const struct http_result *result, const char *peer, char why[WEB_WHY])
+introspection_judge(struct web_request *request, const struct http_result *result, char why[WEB_WHY])
 {
 	const struct token_question question = {
 		.user = request->base.question->credentials->user, .now_ms = wall_clock_ms(),
@@ -101,7 +101,6 @@ introspection_judge(struct web_request *request, const struct http_result *resul
 	struct auth_answer answer;
 	const char *wrong;
 
-	(void)peer;
 	if (result->head->status != 200) {
 		snprintf(why, WEB_WHY, "sent invalid response: status %u", result->head->status);
 		return false;

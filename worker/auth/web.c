@@ -8,8 +8,7 @@
 #include "worker/net/balance.h"
 
 #define TEXT_MAX ((size_t)1 << 20)      /* what a client may send stays far below, escaped or not */
-#define PEER_TEXT 128
-#define REASON_TEXT (WEB_WHY + PEER_TEXT + 64)
+#define REASON_TEXT (WEB_WHY + WEB_PEER + 64)
 
 void
 web_open(struct auth_source *base)
@@ -155,15 +154,16 @@ fail(struct web_request *request, const char *reason)
 
 /* A status of 5xx is the server's own word that it has failed. */
 static void
-on_answer(struct web_request *request, const struct http_result *result, const char *peer)
+on_answer(struct web_request *request, const struct http_result *result)
 {
 	bool failed = result->head->status >= 500;
-	char why[WEB_WHY], reason[REASON_TEXT];
+	char peer[WEB_PEER], why[WEB_WHY], reason[REASON_TEXT];
 
 	if (!failed)
 		note_answer(request);
-	if (request->kind->judge(request, result, peer, why))
+	if (request->kind->judge(request, result, why))
 		return;
+	endpoint_format(peer, sizeof(peer), result->peer);
 	snprintf(reason, sizeof(reason), "%s %s %s", request->kind->what, peer, why);
 	if (failed)
 		fail(request, reason);
@@ -172,8 +172,11 @@ on_answer(struct web_request *request, const struct http_result *result, const c
 }
 
 static void
-describe_failure(char reason[REASON_TEXT], const char *what, const char *peer, const struct http_result *result)
+describe_failure(char reason[REASON_TEXT], const char *what, const struct http_result *result)
 {
+	char peer[WEB_PEER];
+
+	endpoint_format(peer, sizeof(peer), result->peer);
 	switch (result->outcome) {
 	case HTTP_UNREACHABLE:
 		snprintf(reason, REASON_TEXT, "connect() to %s %s failed %s", what, peer, log_errno(result->error));
@@ -202,14 +205,13 @@ static void
 on_end(void *ctx, const struct http_result *result)
 {
 	struct web_request *request = ctx;
-	char peer[PEER_TEXT], reason[REASON_TEXT];
+	char reason[REASON_TEXT];
 
-	endpoint_format(peer, sizeof(peer), result->peer);
 	if (result->outcome == HTTP_ANSWERED) {
-		on_answer(request, result, peer);
+		on_answer(request, result);
 		return;
 	}
-	describe_failure(reason, request->kind->what, peer, result);
+	describe_failure(reason, request->kind->what, result);
 	fail(request, reason);
 }
 

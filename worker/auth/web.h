@@ -16,6 +16,7 @@
 #include "worker/net/http_client.h"
 
 #define WEB_WHY 320             /* HTTP_ANSWER_WHY fits */
+#define WEB_PEER 128            /* room for a server's address in a log line */
 
 /* A source of such a kind in one worker. */
 struct web_source {
@@ -48,9 +49,9 @@ struct web_kind {
 	/*
 	 * A server has answered. True when that ended the request or asks it again: nothing may
 	 * follow. Else `why` says what is wrong, to follow the server's name ("did not send
-	 * server or port"); no secret. `peer` is that name.
+	 * server or port"); no secret.
 	 */
-	bool (*judge)(struct web_request *request, const struct http_result *result, const char *peer, char why[WEB_WHY]);
+	bool (*judge)(struct web_request *request, const struct http_result *result, char why[WEB_WHY]);
 };
 
 /* These serve as auth_source_kind's functions; source_size is that of struct web_source. */
