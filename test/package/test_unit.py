@@ -1,6 +1,7 @@
 """The systemd unit, under a real systemd that has processes, a root and a control group of its own."""
 import os
 import pathlib
+import shutil
 import subprocess
 
 from harness import PATIENCE, Skip, eventually, netns
@@ -77,6 +78,17 @@ class Booted(Debian):
             self.group.rmdir()
             return True
         eventually(removed, "the control groups are empty")
+
+
+@netns
+def test_systemd_finds_nothing_wrong_with_the_unit_and_little_exposed(env):
+    machine = Debian(env)
+    if not shutil.which("systemd-analyze"):
+        raise Skip("systemd is not installed")
+    machine.install("postern")
+    unit = "/lib/systemd/system/postern.service"
+    assert must("systemd-analyze", "verify", "--man=no", unit) == ""
+    must("systemd-analyze", "security", "--offline=true", "--threshold=40", unit)
 
 
 @netns
