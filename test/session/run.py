@@ -31,14 +31,14 @@ import harness  # noqa: E402
 
 
 def collect(folder, patterns, slow):
-    """All tests as (module, name), those that need long last in the alphabet first in time."""
+    """All tests, or the slow ones, as (module, name), those that need long last in the alphabet first in time."""
     found = []
     for path in sorted(folder.glob("test_*.py")):
         module = importlib.import_module(path.stem)
         for name, test in vars(module).items():
             if not name.startswith("test_") or not callable(test):
                 continue
-            if getattr(test, "slow", False) and not slow:
+            if getattr(test, "slow", False) != slow:
                 continue
             full = f"{path.stem[5:]}.{name[5:]}"
             if not patterns or any(p in full for p in patterns):
@@ -123,7 +123,7 @@ def main():
     parser.add_argument("--build", default=os.environ.get("POSTERN_BUILD", os.getcwd()), help="where postern was built")
     parser.add_argument("--tests", default=HERE, type=lambda folder: pathlib.Path(folder).resolve(),
                         help="where the tests are")
-    parser.add_argument("--slow", action="store_true", help="the long ones, too")
+    parser.add_argument("--slow", action="store_true", help="those that ./check --all runs besides, instead")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--keep", action="store_true", help="keep the folders of failed tests")
     parser.add_argument("--one", help=argparse.SUPPRESS)
