@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -169,24 +168,6 @@ sockfile_listen(int fd, const struct endpoint *at, const struct sockaddr_storage
 	if (lock != -1)
 		close(lock);
 	errno = error;
-	return result;
-}
-
-int
-sockfile_remove_stale(const char *path)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	const struct making m = { .path = path, .sa = (const struct sockaddr *)&un, .sa_len = sizeof(un) };
-	struct stat dead;
-	int lock, result;
-
-	if (strlen(path) >= sizeof(un.sun_path))
-		return -1;
-	strcpy(un.sun_path, path);
-	if ((lock = lock_folder(path)) == -1)
-		return -1;
-	result = is_stale(&m, &dead) ? remove_file(path, &dead) : -1;
-	close(lock);
 	return result;
 }
 

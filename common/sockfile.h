@@ -22,9 +22,6 @@ struct sock_options;
 int sockfile_listen(int fd, const struct endpoint *at, const struct sockaddr_storage *sa, socklen_t sa_len,
     const struct sock_options *options, const char **step);
 
-/* Removes the file of a socket that nobody listens on. Returns 0, or -1: it is no such file, or might be another by now. */
-int sockfile_remove_stale(const char *path);
-
 /*
  * Gives a living socket's file the mode and owner that a new one would have; never what else
  * stands there by now. Returns 0, or -1 with errno.

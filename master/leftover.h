@@ -3,15 +3,15 @@
  *
  * During an upgrade two masters listen on the same sockets, and who is done with one cannot
  * know whether the other is. So while there are two, files that would be removed are noted,
- * and those that nobody listens on any more go when there is only one left.
- * Built on: log, mem, sockfile.
+ * and go when there is only one left, unless somebody has put another in their place.
+ * Built on: log, mem.
  */
 #ifndef POSTERN_MASTER_LEFTOVER_H
 #define POSTERN_MASTER_LEFTOVER_H
 
 #include <stdbool.h>
 
-/* Does another master listen on what this one does? When not any more, what was noted is looked at. */
+/* Does another master listen on what this one does? When not any more, what was noted goes. */
 void leftover_share(bool shared);
 
 /* Removes the file, now or later. What goes wrong is logged. */
