@@ -11,6 +11,7 @@
 #include "common/conf.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/sock.h"
 #include "master/leftover.h"
 
 #ifndef IPPROTO_MPTCP
@@ -137,6 +138,20 @@ inherited_claim(struct inherited *inherited, struct conf_listen *listen)
 		return true;
 	}
 	return false;
+}
+
+size_t
+inherited_share_port(const struct inherited *inherited, const struct conf_listen *listen, bool shared)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; inherited != NULL && i < inherited->count; i++) {
+		const struct conf_listen *socket = &inherited->sockets[i];
+
+		if (socket->at.addr.family == listen->at.addr.family && socket->at.addr.port == listen->at.addr.port)
+			count += sock_share_port(socket->fd, shared) == 0;
+	}
+	return count;
 }
 
 static void

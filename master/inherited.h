@@ -27,6 +27,9 @@ const char *inherited_add(struct inherited *inherited, int fd, bool lent);
 /* The descriptors that wait to be claimed, and how many there are; an array of the caller's. */
 int *inherited_fds(const struct inherited *inherited, size_t *count);
 
+/* As sock_share_port() for those on the port of `listen`. Returns how many there are. */
+size_t inherited_share_port(const struct inherited *inherited, const struct conf_listen *listen, bool shared);
+
 /*
  * Gives `listen` the socket of its address if there is one: sets its fd and `lent`. The socket
  * is nonblocking then, and leaves `inherited`. Returns whether there was one.

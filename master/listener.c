@@ -14,6 +14,13 @@
 #define TRIES 5                 /* of a start, as in nginx: workers of a master that was killed are about to go */
 #define PAUSE_MS 500
 
+/* Whose sockets there are while those of a configuration are opened. */
+struct opening {
+	struct conf *conf;
+	const struct conf *old;                 /* NULL: there is none */
+	const struct inherited *inherited;      /* what it does not want, the master before may go on to; NULL: nothing */
+};
+
 /* The socket in `conf`, if it has one, that is the one `listen` wants. */
 static struct conf_listen *
 find(const struct conf *conf, const struct conf_listen *listen)
@@ -54,16 +61,23 @@ share_port(const struct conf *conf, const struct conf_listen *listen, bool share
 	return count;
 }
 
+static size_t
+share_ours(const struct opening *o, const struct conf_listen *listen, bool shared)
+{
+	return share_port(o->conf, listen, shared) + share_port(o->old, listen, shared) +
+	    inherited_share_port(o->inherited, listen, shared);
+}
+
 /*
  * A wildcard and a specific address with a socket of its own, or the one that follows the
- * other in a reload, can listen side by side if they agree to it. They do for this moment
- * only: the port of another process is never shared, nor is ours with it.
+ * other in a reload or an upgrade, can listen side by side if they agree to it. They do for
+ * this moment only: the port of a stranger is never shared, nor is ours with it.
  */
 static int
-open_beside_ours(const struct conf_listen *listen, const struct conf *conf, const struct conf *old, const char **step)
+open_beside_ours(const struct opening *o, const struct conf_listen *listen, const char **step)
 {
 	struct sock_options options = listen->options;
-	size_t ours = share_port(conf, listen, true) + share_port(old, listen, true);
+	size_t ours = share_ours(o, listen, true);
 	int fd = -1, error = EADDRINUSE;
 
 	options.port_shared = true;
@@ -71,8 +85,7 @@ open_beside_ours(const struct conf_listen *listen, const struct conf *conf, cons
 		fd = sock_listen(&listen->at, &options, step);
 		error = errno;
 	}
-	share_port(conf, listen, false);
-	share_port(old, listen, false);
+	share_ours(o, listen, false);
 	if (fd != -1)
 		sock_share_port(fd, false);
 	errno = error;
@@ -80,15 +93,15 @@ open_beside_ours(const struct conf_listen *listen, const struct conf *conf, cons
 }
 
 static int
-open_one(struct conf_listen *listen, const struct conf *conf, const struct conf *old, bool again)
+open_one(const struct opening *o, struct conf_listen *listen, bool again)
 {
 	const char *step = "";
 
-	if (listen->wildcard != NULL || listen->fd != -1 || claim(old, listen))
+	if (listen->wildcard != NULL || listen->fd != -1 || claim(o->old, listen))
 		return 0;
 	listen->fd = sock_listen(&listen->at, &listen->options, &step);
 	if (listen->fd == -1 && errno == EADDRINUSE && listen->at.addr.family != AF_UNIX)
-		listen->fd = open_beside_ours(listen, conf, old, &step);
+		listen->fd = open_beside_ours(o, listen, &step);
 	if (listen->fd != -1)
 		return 0;
 	log_say(again && errno == EADDRINUSE ? LOG_NOTICE : LOG_EMERG, "%s() %s%s failed %s", step,
@@ -98,12 +111,12 @@ open_one(struct conf_listen *listen, const struct conf *conf, const struct conf 
 
 /* Returns 0, or -1 with errno: that of the last that cannot be had, and only EADDRINUSE if there may be another try. */
 static int
-open_all(struct conf *conf, const struct conf *old, bool again)
+open_all(const struct opening *o, bool again)
 {
 	int result = 0, error = 0;
 
-	for (size_t i = 0; i < conf->listen_count; i++)
-		if (open_one(conf->listens[i], conf, old, again) == -1) {
+	for (size_t i = 0; i < o->conf->listen_count; i++)
+		if (open_one(o, o->conf->listens[i], again) == -1) {
 			error = errno;
 			result = -1;
 			if (!again || error != EADDRINUSE)
@@ -115,11 +128,11 @@ open_all(struct conf *conf, const struct conf *old, bool again)
 
 /* A start may wait for what is taken; whoever serves may not. */
 static int
-open_patiently(struct conf *conf)
+open_patiently(const struct opening *o)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
 
-	for (int left = TRIES - 1; open_all(conf, NULL, left > 0) == -1; left--) {
+	for (int left = TRIES - 1; open_all(o, left > 0) == -1; left--) {
 		if (left == 0 || errno != EADDRINUSE)
 			return -1;
 		log_say(LOG_NOTICE, "try again to bind() after %d ms", PAUSE_MS);
@@ -150,12 +163,14 @@ claim_inherited(struct inherited *inherited, struct conf_listen *listen)
 int
 listener_open(struct conf *conf, const struct conf *old, struct inherited *inherited)
 {
+	const struct opening o = { conf, old, inherited };
+
 	for (size_t i = 0; i < conf->listen_count; i++) {
 		conf->listens[i]->fd = -1;
 		if (inherited != NULL)
 			claim_inherited(inherited, conf->listens[i]);
 	}
-	if ((old == NULL ? open_patiently(conf) : open_all(conf, old, false)) == 0)
+	if ((old == NULL ? open_patiently(&o) : open_all(&o, false)) == 0)
 		return 0;
 	listener_rollback(conf, old);
 	return -1;
