@@ -60,8 +60,9 @@ on_alone(void *ctx, struct board_span dead)
 	zones_unlock_dead(m->means.zones, dead);
 	if (zones_are_held(m->means.zones))
 		settle_others(m->settle, dead, generation_conf(m->current)->generation);
-	if (m->pid_path != NULL && m->parent != 0)
-		pidfile_remove_old(m->pid_path, m->parent);
+	/* One that was killed has left it. */
+	if (m->parent != 0)
+		pidfile_remove_old(generation_conf(m->current)->pid_path, m->parent);
 	master_look_who_listens(m);
 	loop_again(m->loop, &m->look);
 }

@@ -12,9 +12,10 @@ import termios
 import threading
 import time
 
-from harness import Postern, Wire, eventually, open_files, weight
+from harness import Postern, Wire, eventually, netns, open_files, weight
 from peers import Listener
 from test_master import gone, greets, log_in, mail, peers, still_talks
+from test_service import Ears, Manager, greeter, serve, unix
 
 
 class Upgrade:
@@ -300,6 +301,35 @@ def test_a_killed_old_master_leaves_all_to_the_new_one(env):
     assert not path.exists()
 
 
+def test_an_old_master_killed_while_the_new_one_starts_is_not_missed(env):
+    up = Upgrade(env, mail(env))
+    for pause in (0, 0.005, 0.02):
+        seen = up.old.log().count("start new binary process")
+        up.old.kill(signal.SIGUSR2)
+        new = up.adopt(int(up.old.wait_log("start new binary process", seen + 1)[-1].split()[-1]))
+        time.sleep(pause)
+        up.kill_old()
+        eventually(lambda: number_in(new.pid_path) == new.pid, "the pid file of the new master")
+        eventually(lambda: not up.oldbin.exists(), "that the pid file of the dead is gone")
+        greets(env)
+
+
+@netns
+def test_a_new_binary_may_listen_where_the_old_one_has_only_a_part(env):
+    """And the other way round: the new one shares the port with what it was left and does not want."""
+    up = Upgrade(env, mail(env))
+    up.old.write(mail(env).replace(f"{env.ip()}:2143", "2143"))
+    up.begin()
+    greets(env)
+    up.end_old()
+    greets(env)
+    up.old.write(mail(env))
+    up.begin()
+    greets(env)
+    up.end_old()
+    greets(env)
+
+
 def test_a_new_master_killed_at_its_start_changes_nothing(env):
     up = Upgrade(env, mail(env))
     for pause in (0, 0.002, 0.005, 0.01, 0.02, 0.04):
@@ -335,6 +365,27 @@ def test_the_file_of_a_socket_goes_with_the_last_that_listens(env):
     eventually(lambda: not second.exists(), "that nobody's file is gone")
     up.old.stop()
     assert not first.exists()
+
+
+def test_a_service_manager_hears_who_is_the_main_process(env):
+    """Its socket stays its own through all of it, and no master that goes ends the service."""
+    path, name = env.path("lent"), str(env.path("notify"))
+    ears = Ears(name)
+    postern = Manager(env, serve(f"unix:{path}"), [unix(path, 0o600)], NOTIFY_SOCKET=name).start()
+
+    def main(master):
+        heard = ears.hear()
+        assert heard.get("READY") == "1" and heard["MAINPID"] == str(master.pid), heard
+        assert greeter(str(path)) == 0
+    main(postern)
+    up = Upgrade(env, postern=postern)
+    main(up.begin())
+    main(up.end_old() and up.begin())           # nothing was said of the end of the first
+    up.old.kill(signal.SIGWINCH)
+    main(up.end_new())
+    up.old.stop()
+    assert "STOPPING" in ears.hear()
+    assert path.is_socket()
 
 
 class Knocker(threading.Thread):
