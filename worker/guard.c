@@ -221,23 +221,31 @@ take_back(struct session *s, bool remember)
 	struct guard *g = s->entry->guard;
 
 	for (size_t i = 0; g != NULL && i < g->count; i++) {
-		const struct stake *stake = &g->stakes[i];
+		struct stake *stake = &g->stakes[i];
 		bool keep = remember && stake->is_pair;
 
 		if (stake->charged || keep)
 			update(s, stake, stake->charged ? bucket_refund : NULL, keep, keep);
+		stake->charged = false;
 	}
-	forget(s);
+}
+
+void
+guard_cleared(struct session *s)
+{
+	take_back(s, false);
 }
 
 void
 guard_succeeded(struct session *s)
 {
 	take_back(s, true);
+	forget(s);
 }
 
 void
 guard_unsaid(struct session *s)
 {
 	take_back(s, false);
+	forget(s);
 }

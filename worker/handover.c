@@ -136,7 +136,10 @@ may_pass(const struct session *s, const char *reply)
 	return wanted && reply[0] != '\0' && !login_repeats_password(e->login, reply, strlen(reply));
 }
 
-/* The backend's no is the source's. Without words of the backend, ours are those for a wrong password. */
+/*
+ * The backend's no to what the client has shown is the source's, whatever that has said. Without
+ * words of the backend, ours are those for a wrong password.
+ */
 static void
 overrule(struct session *s, struct refusal *refusal)
 {
@@ -164,7 +167,7 @@ answer_client(struct session *s, enum refusal_kind kind)
 		    .temporary = kind == REFUSAL_UNAVAILABLE };
 	}
 	leave_peer(s);
-	if (kind == REFUSAL_BACKEND && e->undecided)
+	if (kind == REFUSAL_BACKEND && e->task.means.is_own)
 		overrule(s, &refusal);
 	else
 		e->petitioner->refused(s, &refusal);
@@ -504,15 +507,24 @@ on_found(void *ctx, struct upstream_peers *peers, const char *why)
 	try_next(s);
 }
 
-/* What the source put in the place of what the client sent. */
+static bool
+is_same_secret(const char *a, const char *b)
+{
+	size_t len = strlen(a);
+
+	return strlen(b) == len && mem_same_secret(a, b, len);
+}
+
+/* What the source put in the place of what the client sent. A password that it only repeats stays the client's. */
 static void
 override_credentials(struct credentials *c, const struct auth_answer *answer)
 {
+	c->replaced = answer->pass != NULL && (c->pass == NULL || !is_same_secret(c->pass, answer->pass));
 	if (answer->user != NULL) {
 		mem_free_secret(&c->user);
 		c->user = mem_strdup(answer->user);
 	}
-	if (answer->pass != NULL) {
+	if (c->replaced) {
 		mem_free_secret(&c->pass);
 		c->pass = mem_strdup(answer->pass);
 	}
@@ -594,6 +606,8 @@ handover_begin(struct session *s, const struct auth_answer *answer)
 		give_up(s);
 		return;
 	}
+	if (!e->task.means.is_own)
+		guard_cleared(s);
 	upstream_peers_reset(&e->peers);
 	e->next_peer = 0;
 	e->deadline_ms = loop_now_ms(s->shift->loop) + server->timeout;

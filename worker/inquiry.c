@@ -163,9 +163,7 @@ on_answer(void *ctx, const struct auth_answer *answer)
 		session_decided(s, answer->source, answer->cached);
 	switch (answer->outcome) {
 	case AUTH_ACCEPTED:
-		/* Of those that the backend decides about it will be known later. */
-		if (!answer->undecided)
-			guard_succeeded(s);
+		/* Whether it was a good login the backend will tell: guard hears of it from there. */
 		s->entry->petitioner->accepted(s, answer);
 		break;
 	case AUTH_REFUSED:

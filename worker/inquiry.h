@@ -38,8 +38,8 @@ void inquiry_client_left(struct session *s);
 void inquiry_on_client(struct session *s, uint32_t events);
 
 /*
- * The source had left it to the backend, and that has refused the client, for which `why` has
- * the words: as if the source had. The backend's connection is closed already.
+ * The source has said yes, but the backend has refused what the client itself has shown, for
+ * which `why` has the words: as if the source had. The backend's connection is closed already.
  */
 void inquiry_overruled(struct session *s, const struct refusal *why);
 

@@ -77,6 +77,7 @@ means_choose(const struct server *server, const struct credentials *c, const str
 	if (!shows_secret(server, c->method))
 		return means;
 	means.pass = secret_of(server, c, answer);
+	means.is_own = means.pass != NULL && !c->replaced;
 	means.is_token = is_bearer(how) || (how == PROXY_AUTH_AUTO && is_token_method(c->method));
 	/* No source has looked at it: the backend has to. */
 	if (answer->undecided)

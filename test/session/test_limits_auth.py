@@ -1,4 +1,6 @@
 """limit_auth: who has guessed too often waits, is refused, and costs no source anything; others do not notice."""
+import base64
+import binascii
 import os
 import select
 import signal
@@ -6,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from harness import PATIENCE, Wire, eventually, weight
-from logins import WAYS, greeted
+from logins import IN, MORE, NO, WAYS, greeted
 from peers import accept, imap_backend, smtp_backend
 from stage import Stage, b64
 from test_arrival import v1
@@ -38,10 +40,16 @@ def come(stage, source="192.0.2.1"):
     return client
 
 
-def guess(stage, user, password, source="192.0.2.1"):
-    """What a login hears; the connection is closed."""
+def try_in(stage, user, password, source="192.0.2.1"):
+    """A client that has tried to log in and hears of it some day."""
     client = come(stage, source)
     client.send(b"a LOGIN %s %s\r\n" % (user if isinstance(user, bytes) else user.encode(), password.encode()))
+    return client
+
+
+def guess(stage, user, password, source="192.0.2.1"):
+    """What a login hears; the connection is closed."""
+    client = try_in(stage, user, password, source)
     heard = client.line().rstrip(b"\r\n")
     client.close()
     return heard
@@ -276,6 +284,240 @@ def test_a_recipient_is_no_login(env):
     late.expect(b"454 4.7.0 Too many failed logins")
     late.send(b"MAIL FROM:<a@b>\r\nRCPT TO:<joe@c>\r\n")
     late.expect(b"250 2.0.0 OK", b"250 2.1.5 backend takes it")
+
+
+# -- where a source says yes to everybody
+
+REFUSED = b"a NO [AUTHENTICATIONFAILED] Authentication failed."
+HELLO = {"imap": b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=XOAUTH2 AUTH=OAUTHBEARER] ready\r\n",
+         "pop3": b"+OK ready\r\n", "smtp": b"220 ready\r\n"}
+
+
+def holds(word, secret):
+    """Is it said here, plain or in base64?"""
+    try:
+        return secret in word or secret in base64.b64decode(word, validate=True)
+    except binascii.Error:
+        return False
+
+
+def picky_backend(protocol, secret=b"right"):
+    """A backend that knows one password, which is a token, too."""
+    yes, no = {"imap": (b"OK in", b"NO says the backend"), "pop3": (b"+OK in", b"-ERR says the backend"),
+               "smtp": (b"235 in", b"535 5.7.8 says the backend")}[protocol]
+
+    def serve(wire):
+        wire.send(HELLO[protocol])
+        while line := wire.line():
+            words = line.split()
+            tag = words.pop(0) + b" " if protocol == "imap" else b""
+            verb = words[0].upper()
+            if verb == b"AUTH" and len(words) == 2:
+                wire.send(MORE[protocol] + b"\r\n")
+                words.append(wire.line().strip())
+            if verb == b"EHLO":
+                wire.send(b"250-backend\r\n250 AUTH PLAIN XOAUTH2 OAUTHBEARER\r\n")
+            elif verb in (b"LOGIN", b"PASS", b"AUTH", b"AUTHENTICATE"):
+                wire.send(tag + (yes if any(holds(word, secret) for word in words) else no) + b"\r\n")
+            else:
+                wire.send(tag + {"imap": b"OK", "pop3": b"+OK", "smtp": b"250"}[protocol] + b" as you like\r\n")
+    return serve
+
+
+def make_open(env, mail, **options):
+    """Its source lets in everybody, its backend does not."""
+    options.setdefault("answer", accept(env.ip(2), 2000))
+    options.setdefault("backend", picky_backend("imap"))
+    return make(env, mail, **options)
+
+
+def use_up_at_backend(stage, count):
+    assert [guess(stage, "joe", "wrong", f"198.51.100.{i}") for i in range(count)] == [REFUSED] * count
+
+
+def master(env):
+    """With this the backend is shown a master user's password, which it refuses."""
+    return f"proxy_master_user master {env.write('master', 'other', 0o600)} always;"
+
+
+OPEN_METHODS = {"imap": "plain login xoauth2 oauthbearer", "pop3": "plain xoauth2 oauthbearer",
+                "smtp": "plain login xoauth2 oauthbearer"}
+
+
+def test_the_backends_no_is_a_failed_login_by_every_way(env):
+    """Guesses from one address, which the backend refuses; then the right one asks nobody, but elsewhere it gets in."""
+    for protocol, methods in OPEN_METHODS.items():
+        ways = [way for way in WAYS if way.protocol == protocol and way.method in methods.split()]
+        stage = Stage(env, protocol, {"": f"{protocol}_auth {methods}; proxy_smtp_auth on;"}, mail=BY_ADDRESS,
+                      backend=picky_backend(protocol))
+
+        def hear(way, source, secret):
+            client = greeted(protocol, stage.address(), source=env.ip(source))
+            way.begin(client, b"joe", secret)
+            line = way.end(client, b"joe", secret)
+            client.close()
+            return "limited" if b"Too many failed logins" in line else way.verdict(line)
+
+        def case(number, way):
+            heard = [hear(way, 20 + number, b"wrong") for _ in range(3)] + [hear(way, 20 + number, b"right")]
+            heard += [hear(way, 60 + number, b"right") for _ in range(4)]
+            if heard != [NO] * 3 + ["limited"] + [IN] * 4:
+                return f"{way}: {heard}"
+        with ThreadPoolExecutor(len(ways)) as pool:
+            wrong = [said for said in pool.map(case, range(len(ways)), ways) if said]
+        assert not wrong, "\n".join(wrong)
+        assert asked(stage) == 7 * len(ways)
+        env.close()
+
+
+def test_the_words_of_a_backend_that_refuses_are_its_own_where_they_may_be(env):
+    heard = {"imap": (b"a LOGIN joe wrong\r\n", b"a NO says the backend"),
+             "pop3": (b"USER joe\r\nPASS wrong\r\n", b"-ERR says the backend"),
+             "smtp": (b"EHLO x\r\nAUTH PLAIN " + b64(b"", b"joe", b"wrong") + b"\r\n", b"535 5.7.8 says the backend")}
+    for protocol, (said, wanted) in heard.items():
+        stage = Stage(env, protocol, {"": "proxy_pass_error_message on; proxy_smtp_auth on;"},
+                      mail=BY_ADDRESS.replace("burst=3", "burst=1"), backend=picky_backend(protocol))
+        assert wanted in stage.say(said).split(b"\r\n")
+        client = stage.client()
+        client.send(said)
+        while b"Too many failed logins" not in (line := client.line()):
+            assert line and b"says the backend" not in line
+        client.close()
+        assert asked(stage) == 1
+        env.close()
+
+
+def test_a_refusal_of_the_backend_waits_as_any_does(env):
+    """The guesses that were sent ahead are not tried when their sender leaves during the first one's silence."""
+    stage = make_open(env, BY_ADDRESS, servers={"": "auth_failure_delay 60s;"})
+    client = come(stage)
+    client.send(b"a LOGIN joe wrong\r\n" * 3)
+    stage.postern.wait_log(r'client login failed: "a NO says the backend"')
+    client.finish()
+    assert client.rest() == REFUSED + b"\r\n"
+    client.close()
+    assert asked(stage) == 1
+
+
+def test_what_the_backend_was_shown_for_the_client_is_no_failure_of_the_clients(env):
+    """A master user's password, one that the source has returned, or none: the client had no hand in it."""
+    kinds = {"master": (master(env), {}), "returned": ("", {"Auth-Pass": "returned"})}
+    for kind, (settings, headers) in kinds.items():
+        stage = make_open(env, BY_ADDRESS + BY_USER.replace("failures", "users"), servers={"": settings},
+                          answer=accept(env.ip(2), 2000, **headers))
+        assert [guess(stage, "joe", "right") for _ in range(6)] == [REFUSED] * 6, kind
+        assert asked(stage) == 6
+        env.close()
+
+
+def test_a_password_that_the_source_repeats_is_still_the_clients(env):
+    stage = make_open(env, BY_ADDRESS, answer=lambda request: {
+        **accept(env.ip(2), 2000), "Auth-Pass": request["Auth-Pass"]})
+    assert [guess(stage, "joe", "wrong") for _ in range(3)] == [REFUSED] * 3
+    assert guess(stage, "joe", "right") == LIMITED
+    assert guess(stage, "joe", "right", "192.0.2.2") == b"a OK in"
+
+
+def test_who_is_refused_by_the_backend_is_not_remembered(env):
+    """A yes of the source makes nobody known: not who guesses, nor for whom the source's own password did not do."""
+    stage = make_open(env, BY_USER)
+    assert guess(stage, "joe", "right", "192.0.2.1") == b"a OK in"
+    assert guess(stage, "joe", "wrong", "192.0.2.2") == REFUSED
+    use_up_at_backend(stage, 2)
+    assert guess(stage, "joe", "right", "192.0.2.2") == LIMITED
+    assert guess(stage, "joe", "right", "192.0.2.1") == b"a OK in"
+    env.close()
+    stage = make_open(env, BY_USER, answer=lambda request: {
+        **accept(env.ip(2), 2000), **({"Auth-Pass": "stale"} if request["Auth-Pass"] == "returned" else {})})
+    assert guess(stage, "joe", "returned", "192.0.2.2") == REFUSED
+    use_up_at_backend(stage, 3)
+    assert guess(stage, "joe", "right", "192.0.2.2") == LIMITED
+
+
+def test_who_gets_in_with_a_returned_password_is_remembered(env):
+    """The client's guesses are the source's to judge, and its yes is the last word about them."""
+    def answer(request):
+        said = judge(env)(request)
+        return {**said, "Auth-Pass": "returned"} if request["Auth-Pass"] == "right" else said
+    stage = make(env, BY_USER, backend=picky_backend("imap", b"returned"), answer=answer)
+    assert guess(stage, "joe", "right", "192.0.2.1") == b"a OK in"
+    use_up(stage, "joe", "198.51.100.1")
+    assert guess(stage, "joe", "right", "192.0.2.2") == LIMITED
+    assert guess(stage, "joe", "right", "192.0.2.1") == b"a OK in"
+
+
+def test_a_backend_that_cannot_say_costs_the_client_nothing(env):
+    """It is not there, puts the client off, or breaks off: five of each, and the right one gets in."""
+    moods = ["closes", "later", "breaks"]
+
+    def moody(wire):
+        if not moods:
+            picky_backend("imap")(wire)
+        elif moods[0] != "closes":
+            wire.send(HELLO["imap"])
+            tag = wire.line().split()[0]
+            if moods[0] == "later":
+                wire.send(tag + b" NO [UNAVAILABLE] not now\r\n")
+    stage = make_open(env, BY_ADDRESS, backend=moody)
+    while moods:
+        heard = [guess(stage, "joe", "wrong") for _ in range(5)]
+        assert all(line.startswith(b"a NO [UNAVAILABLE]") for line in heard), (moods[0], heard)
+        moods.pop(0)
+    stage.auth.answer = accept(env.ip(2), 2001)         # nobody listens there
+    assert all(guess(stage, "joe", "wrong").startswith(b"a NO [UNAVAILABLE]") for _ in range(5))
+    stage.auth.answer = accept(env.ip(2), 2000)
+    assert guess(stage, "joe", "right") == b"a OK in"
+
+
+def test_who_does_not_wait_for_the_backends_answer_has_failed(env):
+    """As who does not wait for a source's. But nothing hangs on it where the backend is shown another's password."""
+    shown, go = threading.Semaphore(0), threading.Event()
+
+    def slow(wire):
+        wire.send(HELLO["imap"])
+        tag = wire.line().split()[0]
+        shown.release()
+        go.wait(PATIENCE)
+        wire.send(tag + b" OK in\r\n")
+
+    def leave_three(stage):
+        clients = [try_in(stage, "joe", "wrong") for _ in range(3)]
+        for _ in clients:
+            assert shown.acquire(timeout=PATIENCE)
+        for client in clients:
+            client.reset()
+        stage.postern.wait_log("login -> dead", 3)
+        go.set()
+    for settings, heard in ("", LIMITED), (master(env), b"a OK in"):
+        go.clear()
+        stage = make_open(env, BY_ADDRESS, servers={"": settings}, backend=slow)
+        leave_three(stage)
+        assert guess(stage, "joe", "right") == heard, settings
+        env.close()
+
+
+def test_with_xclient_alone_the_backend_is_shown_no_password(env):
+    """It refuses the session, not the client's password: nothing is counted."""
+    def refuses(wire):
+        wire.send(HELLO["smtp"])
+        while line := wire.line():
+            hello = line.upper().startswith(b"EHLO")
+            wire.send(b"250-backend\r\n250 XCLIENT NAME ADDR LOGIN\r\n" if hello else b"550 no\r\n")
+    stage = Stage(env, "smtp", mail=BY_ADDRESS.replace("burst=3", "burst=1"), backend=refuses)
+    login = b"EHLO x\r\nAUTH PLAIN " + b64(b"", b"joe", b"right") + b"\r\n"
+    for _ in range(3):
+        heard = stage.say(login)
+        assert b"Too many" not in heard and b"235" not in heard, heard
+    assert asked(stage) == 3
+
+
+def test_the_cache_knows_what_the_source_has_said_and_the_backend_decides_still(env):
+    """A yes that was kept makes a wrong password no better: it is refused, counted, and nobody is known by it."""
+    stage = make_open(env, BY_USER + "auth_cache zone=logins:1m ttl=1h negative=1h;")
+    assert [guess(stage, "joe", "wrong") for _ in range(3)] == [REFUSED] * 3
+    assert guess(stage, "joe", "right") == LIMITED
+    assert stage.backend.accepted == 3
+    assert [guess(stage, "jim", said) for said in ("wrong", "right", "right")] == [REFUSED, b"a OK in", b"a OK in"]
 
 
 # -- whom it does not concern

@@ -93,7 +93,7 @@ EXTRA_test_unit_auth_DEPENDENCIES = postern-auth-file
 test_unit_worker_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_WORKER
 test_unit_worker_SOURCES = $(UNIT_MAIN) \
 	test/unit/test_seat.c test/unit/test_bucket.c test/unit/test_epitaph.c test/unit/test_means.c test/unit/test_upstream.c test/unit/test_sni.c
-test_unit_worker_SOURCES += test/unit/test_inquiry.c
+test_unit_worker_SOURCES += test/unit/test_inquiry.c test/unit/test_guard.c
 test_unit_worker_LDADD = libworker.a libupstream.a libauth.a libhelper.a libnet.a libproto.a libcommon.a \
 	$(CHECK_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)
 

@@ -127,6 +127,7 @@
 #define UNIT_WORKER(SUITE) \
 	SUITE(seat) \
 	SUITE(bucket) \
+	SUITE(guard) \
 	SUITE(inquiry) \
 	SUITE(epitaph) \
 	SUITE(means) \

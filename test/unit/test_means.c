@@ -78,7 +78,7 @@ START_TEST(what_is_shown_is_somebodys_secret_and_never_a_digest)
 	const struct auth_answer answer = { .source = cases[_i].source, .pass = cases[_i].returned != NULL ? returned : NULL };
 	const struct credentials credentials = {
 		.method = cases[_i].method, .user = cases[_i].method == METHOD_NONE ? NULL : user,
-		.pass = answer.pass != NULL ? returned : own,
+		.pass = answer.pass != NULL ? returned : own, .replaced = answer.pass != NULL,
 	};
 	const struct login_means means = means_choose(server, &credentials, &answer);
 
@@ -87,7 +87,19 @@ START_TEST(what_is_shown_is_somebodys_secret_and_never_a_digest)
 	ck_assert_pstr_eq(means.pass, cases[_i].pass);
 	ck_assert_pstr_eq(means.authz, cases[_i].authz);
 	ck_assert(means.is_token == cases[_i].is_token);
+	ck_assert(means.is_own == (means.pass == own));
 	ck_assert(means_lack(server, &means) == cases[_i].lacks);
+}
+END_TEST
+
+START_TEST(a_password_that_the_source_repeats_is_the_clients_own)
+{
+	static char user[] = "joe", pass[] = "c", repeated[] = "c";
+	const struct server *server = &cases[0].server;
+	const struct auth_answer answer = { .source = &http, .pass = repeated };
+	const struct credentials credentials = { .method = METHOD_PLAIN, .user = user, .pass = pass };
+
+	ck_assert(means_choose(server, &credentials, &answer).is_own);
 }
 END_TEST
 
@@ -120,6 +132,7 @@ START_TEST(a_backend_that_decides_is_shown_what_the_client_has_shown)
 	ck_assert_str_eq(means.authz, "ann");
 	ck_assert_pstr_eq(means.pass, undecided[_i].pass);
 	ck_assert(means.is_token == undecided[_i].is_token);
+	ck_assert(means.is_own == (undecided[_i].pass != NULL));
 	ck_assert(means_lack(server, &means) == (undecided[_i].pass == NULL));
 }
 END_TEST
@@ -131,6 +144,7 @@ means_suite(void)
 	TCase *tcase = tcase_create("means");
 
 	tcase_add_loop_test(tcase, what_is_shown_is_somebodys_secret_and_never_a_digest, 0, UNIT_COUNT(cases));
+	tcase_add_test(tcase, a_password_that_the_source_repeats_is_the_clients_own);
 	tcase_add_loop_test(tcase, a_backend_that_decides_is_shown_what_the_client_has_shown, 0, UNIT_COUNT(undecided));
 	suite_add_tcase(suite, tcase);
 	return suite;

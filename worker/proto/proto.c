@@ -21,6 +21,7 @@ credentials_reset(struct credentials *c)
 	mem_free_secret(&c->mail);
 	mem_free_secret(&c->rcpt);
 	c->method = 0;
+	c->replaced = false;
 }
 
 void

@@ -32,6 +32,7 @@ struct credentials {
 	enum method method;
 	char *user;             /* never empty but for EXTERNAL and OAUTHBEARER: certificate or token say who it is; METHOD_NONE: NULL */
 	char *pass;             /* the password; APOP, CRAM-MD5: the 32 hexadecimal digits; XOAUTH2, OAUTHBEARER: the token; EXTERNAL: NULL */
+	bool replaced;          /* pass is not what the client has shown: a source has put its own there */
 	char *authz;            /* authorization identity of PLAIN, when given and other than user; else NULL */
 	/* SMTP without authentication: argument of HELO, whole MAIL and RCPT command lines */
 	char *helo, *mail, *rcpt;
@@ -130,6 +131,7 @@ enum login_verdict {
 struct login_means {
 	enum proxy_auth how;
 	bool is_token;          /* `pass` is a bearer token, `method` says of which mechanism it came */
+	bool is_own;            /* `pass` is what the client has shown: a refusal is its own failed login */
 	enum method method;     /* of the client */
 	const char *user;       /* never NULL but for METHOD_NONE */
 	const char *pass;       /* NULL: there is none (PROXY_AUTH_EXTERNAL, PROXY_AUTH_NONE, XCLIENT LOGIN) */
