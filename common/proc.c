@@ -23,8 +23,11 @@ extern char **environ;
 static char *title_room;
 static size_t title_size;
 
-/* The environment that the process was started with; it stays, also where another is in use. */
-static char **environment;
+/*
+ * The environment that the process was started with; it stays, also where another is in use.
+ * unsetenv(3) takes strings out of the first array, and then the second one still has them.
+ */
+static char **environment, **strings;
 
 /* Where the string ends, if it begins at `end`; else `end`: what lies elsewhere is not ours to write over. */
 static char *
@@ -44,8 +47,9 @@ proc_init(int argc, char **argv)
 	for (; environ[count] != NULL; count++)
 		end = extend(end, environ[count]);
 	environment = mem_array(count + 1, sizeof(*environment));
+	strings = mem_array(count + 1, sizeof(*strings));
 	for (size_t i = 0; i < count; i++)
-		environment[i] = mem_strdup(environ[i]);
+		environment[i] = strings[i] = mem_strdup(environ[i]);
 	environ = environment;
 	title_room = argc > 0 ? argv[0] : NULL;
 	title_size = (size_t)(end - title_room);

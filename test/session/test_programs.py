@@ -100,7 +100,7 @@ def test_a_reload_that_would_mix_versions_is_refused(env):
         postern.kill(signal.SIGHUP)
         postern.wait_log("reload failed, the configuration in force is kept", count)
         postern.wait_log(r"\[emerg\] .*helper process \d+ is of another version than its master: upgrade the running", count)
-    assert postern.children() == [worker]
+    eventually(lambda: postern.children() == [worker], "the old worker alone")
     place.install()
     postern.reload()
     assert place.lets_in()
