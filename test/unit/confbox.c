@@ -165,6 +165,22 @@ confbox_mail(struct confbox *box, const char *text)
 	return conf;
 }
 
+void
+confbox_refuses(const char *text, const char *why, unsigned line)
+{
+	struct confbox box;
+	struct conf *conf;
+	char *expected = mem_printf("[emerg] %s in n.conf:%u\n", why, line);
+
+	confbox_open(&box);
+	confbox_write(&box, "users", "");
+	conf = confbox_check(&box, text);
+	ck_assert_ptr_null(conf);
+	ck_assert_str_eq(box.said, expected);
+	confbox_close(&box);
+	mem_free(expected);
+}
+
 char *
 confbox_dump(const struct conf *conf)
 {

@@ -36,6 +36,9 @@ struct conf *confbox_check(struct confbox *box, const char *text);
 /* The same for a mail{} of this text, with an events{} in front of it. */
 struct conf *confbox_mail(struct confbox *box, const char *text);
 
+/* Checking `text` must fail with this one line of n.conf. A file `users` is there. */
+void confbox_refuses(const char *text, const char *why, unsigned line);
+
 /* The dump of `conf`; fresh. */
 char *confbox_dump(const struct conf *conf);
 

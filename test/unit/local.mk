@@ -63,7 +63,7 @@ test_unit_master_SOURCES += test/unit/capture.h test/unit/capture.c \
 test_unit_master_SOURCES += test/unit/child.h test/unit/child.c test/unit/test_inherited.c test/unit/test_notify.c \
 	test/unit/test_programs.c test/unit/test_leftover.c test/unit/test_heritage.c
 test_unit_master_SOURCES += test/unit/confbox.h test/unit/confbox.c test/unit/test_conf_translate.c \
-	test/unit/test_conf_complaints.c test/unit/test_conf_load.c test/unit/test_conf_check.c \
+	test/unit/test_conf_complaints.c test/unit/test_conf_blocks.c test/unit/test_conf_load.c test/unit/test_conf_check.c \
 	test/unit/test_conf_dump.c test/unit/test_conf_tls.c test/unit/test_conf_sources.c test/unit/test_conf_chain.c
 test_unit_master_SOURCES += test/unit/certbox.h test/unit/certbox.c test/unit/tlsscene.h test/unit/tlsscene.c \
 	test/unit/test_tls_build.c

@@ -101,6 +101,7 @@
 #define UNIT_MASTER(SUITE) \
 	SUITE(conf_translate) \
 	SUITE(conf_complaints) \
+	SUITE(conf_blocks) \
 	SUITE(conf_load) \
 	SUITE(conf_check) \
 	SUITE(conf_chain) \
