@@ -500,6 +500,7 @@ def test_a_worker_ends_in_the_middle_of_look_ups(env):
     house.postern.wait_log("-> naming", 5)
     house.postern.kill(signal.SIGTERM)
     for client in clients:
+        client.expect(b"421 4.3.2 mail.example.com Server is shutting down")
         client.expect_end()
     house.postern.wait_log("worker process [0-9]+ exited with code 0")
 
