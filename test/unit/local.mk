@@ -22,7 +22,7 @@ test_unit_common_SOURCES += test/unit/test_authcache.c test/unit/test_limitzone.
 	test/unit/test_bequest.c
 test_unit_common_SOURCES += test/unit/certbox.h test/unit/certbox.c test/unit/tlsscene.h test/unit/tlsscene.c \
 	test/unit/test_tlscert.c test/unit/test_tlsticket.c test/unit/test_tlscache.c \
-	test/unit/test_tlsctx.c test/unit/test_tlspool.c
+	test/unit/test_tlsctx.c test/unit/test_tlsctx_choice.c test/unit/test_tlspool.c
 test_unit_common_LDADD = libcommon.a $(CHECK_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)
 
 test_unit_helper_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_HELPER
@@ -72,7 +72,9 @@ test_unit_master_LDADD = libmaster.a libcommon.a $(CHECK_LIBS) $(CONFUSE_LIBS) $
 test_unit_net_CPPFLAGS = $(UNIT_CPPFLAGS) -DUNIT_SUITES=UNIT_NET
 test_unit_net_SOURCES = $(UNIT_MAIN) \
 	test/unit/clock.h test/unit/clock.c test/unit/scripted.h test/unit/scripted.c \
-	test/unit/test_conn.c test/unit/test_hosts.c test/unit/test_resolver.c test/unit/test_http_client.c
+	test/unit/test_conn.c test/unit/test_hosts.c test/unit/test_resolver.c
+test_unit_net_SOURCES += test/unit/httpscene.h test/unit/httpscene.c test/unit/test_http_client.c \
+	test/unit/test_http_body.c test/unit/test_https.c
 test_unit_net_SOURCES += test/unit/tlsbox.h test/unit/tlsbox.c test/unit/test_tlsio.c
 test_unit_net_SOURCES += test/unit/test_balance.c test/unit/test_dns_answer.c test/unit/test_hostnames.c
 test_unit_net_LDADD = libnet.a libproto.a libcommon.a $(CHECK_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)

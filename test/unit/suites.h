@@ -37,6 +37,7 @@
 	SUITE(tlsticket) \
 	SUITE(tlscache) \
 	SUITE(tlsctx) \
+	SUITE(tlsctx_choice) \
 	SUITE(tlspool)
 
 #define UNIT_HELPER(SUITE) \
@@ -86,7 +87,9 @@
 	SUITE(dns_answer) \
 	SUITE(hostnames) \
 	SUITE(balance) \
-	SUITE(http_client)
+	SUITE(http_client) \
+	SUITE(http_body) \
+	SUITE(https)
 
 #define UNIT_AUTH(SUITE) \
 	SUITE(auth) \
