@@ -55,6 +55,22 @@ proc_init(int argc, char **argv)
 	title_size = (size_t)(end - title_room);
 }
 
+void
+proc_unset(const char *name)
+{
+	size_t len = strlen(name);
+	char *found = NULL;
+
+	for (char **variable = environ; *variable != NULL; variable++)
+		if (strncmp(*variable, name, len) == 0 && (*variable)[len] == '=')
+			found = *variable;
+	/* The strings are ours as long as the row of them is. */
+	if (environ != environment)
+		found = NULL;
+	unsetenv(name);
+	mem_free(found);
+}
+
 /* From where we are now. NULL: nobody knows where that is. */
 static char *
 absolute(const char *path)

@@ -18,6 +18,9 @@
  */
 void proc_init(int argc, char **argv);
 
+/* Takes a variable out of the environment, whoever put it there. */
+void proc_unset(const char *name);
+
 /*
  * The absolute path of the program that was started by the name argv[0], looked for as
  * execvp(3) does; NULL if there is none. What stands there later may be another file.

@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "common/num.h"
+#include "common/proc.h"
 #include "master/inherited.h"
 
 #define FIRST_FD 3
@@ -42,5 +43,5 @@ activation_take(struct inherited *inherited)
 			log_say(LOG_WARN, "descriptor %d of LISTEN_FDS %s, closed", FIRST_FD + (int)i, why);
 	}
 	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
-		unsetenv(variables[i]);
+		proc_unset(variables[i]);
 }

@@ -3,7 +3,7 @@
  *
  * The protocol of sd_listen_fds(3), which needs no library: LISTEN_PID is the process that
  * is meant, LISTEN_FDS how many descriptors it was given, from 3 on. Built on: inherited,
- * num, log.
+ * log, num, proc.
  */
 #ifndef POSTERN_MASTER_ACTIVATION_H
 #define POSTERN_MASTER_ACTIVATION_H

@@ -16,6 +16,7 @@
 #include "common/memfd.h"
 #include "common/must.h"
 #include "common/num.h"
+#include "common/proc.h"
 
 #define VARIABLE "POSTERN_HERITAGE"
 #define MAGIC UINT64_C(0x31746972656874)        /* "therit1" */
@@ -469,7 +470,7 @@ heritage_take(void)
 	if (text == NULL)
 		return NULL;
 	good = num_parse(text, INT_MAX, &fd) == 0 && fd >= FIRST_FD;
-	unsetenv(VARIABLE);
+	proc_unset(VARIABLE);
 	if (!good)
 		return refuse("is not a descriptor");
 	h = unpack((int)fd);

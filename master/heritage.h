@@ -7,7 +7,7 @@
  * all its children have gone. Its beginning is the same in every version, so that sockets
  * can be handed on to a binary, and from one, that shares nothing else. Whoever reads it
  * trusts no byte of it. The memory is wiped as soon as it has been read.
- * Built on: bequest, log, mem, memfd, num, tlsticket.
+ * Built on: bequest, log, mem, memfd, num, proc, tlsticket.
  */
 #ifndef POSTERN_MASTER_HERITAGE_H
 #define POSTERN_MASTER_HERITAGE_H

@@ -49,6 +49,29 @@ START_TEST(a_title_takes_the_room_of_the_arguments_and_no_more)
 END_TEST
 
 static int
+unset(void *data)
+{
+	(void)data;
+	environ = strings + 4;
+	proc_init(3, strings);
+	proc_unset("HOM");
+	proc_unset("TZ");
+	if (getenv("TZ") != NULL || strcmp(getenv("HOME"), "/") != 0)
+		return 1;
+	setenv("NEW", "1", 1);
+	proc_unset("NEW");
+	proc_unset("NEW");
+	proc_unset("HOME");
+	return getenv("NEW") == NULL && environ[0] == NULL ? 0 : 2;
+}
+
+START_TEST(a_variable_is_taken_out_whoever_put_it_there)
+{
+	ck_assert_int_eq(child_run(unset, NULL), 0);
+}
+END_TEST
+
+static int
 close_others(void *data)
 {
 	/* Unordered, one of them twice, one not open. */
@@ -319,6 +342,7 @@ proc_suite(void)
 	TCase *tcase = tcase_create("proc");
 
 	tcase_add_test(tcase, a_title_takes_the_room_of_the_arguments_and_no_more);
+	tcase_add_test(tcase, a_variable_is_taken_out_whoever_put_it_there);
 	tcase_add_test(tcase, only_the_listed_descriptors_stay);
 	tcase_add_test(tcase, closed_standard_descriptors_are_held);
 	tcase_add_test(tcase, signals_come_by_descriptor_until_they_are_put_back);
