@@ -49,6 +49,8 @@ struct entry {
 	char *target;                   /* owned: the backend as the source named it; NULL: proxy_pass */
 	struct smtp_gate *gate;         /* owned, in the gate phase */
 	bool undecided;                 /* the source leaves it to the backend (auth_passthrough) */
+	bool cached;                    /* the source has said yes a moment ago, and then this is its answer's: */
+	struct auth_trace trace;
 	struct guard *guard;            /* owned: what the attempt was charged for, by module guard; NULL: nothing */
 	uint64_t held_until_ms;         /* while it may not be tried: the end of its patience, on the loop's clock */
 	bool waiting;                   /* a silence stands between the refusal and its being said */

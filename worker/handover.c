@@ -148,6 +148,15 @@ overrule(struct session *s, struct refusal *refusal)
 	inquiry_overruled(s, refusal);
 }
 
+/* What the source has said a moment ago may be out of date: a password, or where the user's mail lives. */
+static void
+doubt_cache(struct session *s)
+{
+	if (s->entry->cached)
+		auth_forget(s->shift->auth, session_server(s), &s->entry->trace);
+	s->entry->cached = false;
+}
+
 /* Back to the client with the backend's own words, or those that we have for this kind. */
 static void
 answer_client(struct session *s, enum refusal_kind kind)
@@ -158,9 +167,11 @@ answer_client(struct session *s, enum refusal_kind kind)
 	char shown[256];
 
 	reply[strcspn(reply, "\r\n")] = '\0';
-	if (kind == REFUSAL_BACKEND)
+	if (kind == REFUSAL_BACKEND) {
 		session_log(s, LOG_INFO, "client login failed: \"%s\"",
 		    login_excerpt(e->login, shown, sizeof(shown), reply, strlen(reply)));
+		doubt_cache(s);
+	}
 	if (may_pass(s, reply)) {
 		strip_controls(reply);
 		refusal = (struct refusal){ .kind = REFUSAL_BACKEND, .text = reply,
@@ -586,6 +597,8 @@ handover_begin(struct session *s, const struct auth_answer *answer)
 
 	e->connected = session_destination(s);
 	e->facts.connected = &e->connected;
+	e->cached = answer->cached;
+	e->trace = answer->trace;
 	override_credentials(&e->client->credentials, answer);
 	mem_free(e->target);
 	e->target = upstream_target_text(&target);

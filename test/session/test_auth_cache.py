@@ -12,8 +12,8 @@ import time
 
 from certs import Authority
 from harness import Wire, eventually, weight
-from peers import AuthHttp, Introspection, Listener, accept, compose, pop3_backend, smtp_backend
-from stage import b64
+from peers import AuthHttp, Introspection, Listener, accept, compose, imap_backend, pop3_backend, smtp_backend
+from stage import Stage, b64
 from test_chain import NOT_NOW, OK, REFUSED, House, unknown
 
 CACHE = "auth_cache zone=logins:1m ttl=1h"
@@ -157,6 +157,22 @@ def test_an_hour_of_a_token_is_no_longer_than_the_token(env):
 
 
 # -- what a file that changes does
+
+def test_what_the_backend_refuses_is_asked_about_anew(env):
+    """The password that the source returns for the backend is changed at both: one login meets the old one."""
+    current = ["old"]
+    stage = Stage(env, "imap", mail=CACHE + ";", answer=lambda _: accept(env.ip(2), 2000, **{"Auth-Pass": current[0]}),
+                  backend=lambda wire: imap_backend(wire, b"joe", current[0].encode()))
+
+    def login():
+        return stage.say(b"a LOGIN joe own\r\n").split(b"\r\n")[0]
+    assert [login(), login()] == [OK, OK]
+    assert len(stage.auth.requests) == 1
+    current[0] = "new"
+    assert login() == b"a NO [AUTHENTICATIONFAILED] Authentication failed."
+    assert [login(), login()] == [OK, OK]
+    assert len(stage.auth.requests) == 2
+
 
 def put(house, users):
     """Another password file, all at once."""

@@ -264,6 +264,48 @@ START_TEST(a_new_password_takes_the_old_ones_place)
 }
 END_TEST
 
+/* The trace of what is kept for this password. */
+static struct auth_trace
+trace_of(const char *pass)
+{
+	struct auth_answer answer;
+	struct auth_trace trace;
+
+	credentials.pass = text(pass);
+	ck_assert(auth_cache_get(cache, &question, &source, NOW, &answer));
+	trace = answer.trace;
+	auth_answer_reset(&answer);
+	return trace;
+}
+
+START_TEST(what_proved_wrong_is_asked_about_again)
+{
+	struct auth_trace trace;
+
+	put(AUTH_REFUSED);
+	put(AUTH_ACCEPTED);
+	trace = trace_of("sesame");
+	auth_cache_forget(cache, &conf, &trace);
+	ck_assert_int_eq(get(), AUTH_REFUSED);
+	auth_cache_forget(cache, &conf, &trace);
+	put(AUTH_ACCEPTED);
+	ck_assert_int_eq(get(), AUTH_ACCEPTED);
+}
+END_TEST
+
+START_TEST(what_has_taken_its_place_stays)
+{
+	struct auth_trace trace;
+
+	put(AUTH_ACCEPTED);
+	trace = trace_of("sesame");
+	credentials.pass = text("new");
+	put(AUTH_ACCEPTED);
+	auth_cache_forget(cache, &conf, &trace);
+	ck_assert_int_eq(get(), AUTH_ACCEPTED);
+}
+END_TEST
+
 START_TEST(time_ends_what_is_kept)
 {
 	put(AUTH_ACCEPTED);
@@ -555,6 +597,8 @@ auth_cache_suite(void)
 	tcase_add_loop_test(tcase, an_http_server_may_go_by_all_that_it_hears, 0, COUNT(http_changes));
 	tcase_add_test(tcase, a_wrong_password_never_evicts_a_right_one);
 	tcase_add_test(tcase, a_new_password_takes_the_old_ones_place);
+	tcase_add_test(tcase, what_proved_wrong_is_asked_about_again);
+	tcase_add_test(tcase, what_has_taken_its_place_stays);
 	tcase_add_test(tcase, time_ends_what_is_kept);
 	tcase_add_test(tcase, a_shorter_life_is_obeyed_by_what_is_kept_already);
 	tcase_add_test(tcase, an_answer_from_another_file_is_void);

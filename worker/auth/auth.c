@@ -173,6 +173,12 @@ auth_cancel(struct auth_request **requestp)
 		request_free(request);
 }
 
+void
+auth_forget(struct auth *auth, const struct server *server, const struct auth_trace *trace)
+{
+	auth_cache_forget(auth->cache, server->auth_cache, trace);
+}
+
 bool
 auth_is_waiting(const struct auth_request *request)
 {

@@ -42,12 +42,20 @@ struct auth_question {
 	const bool *left;               /* the client has closed its side: nobody waits for a later answer; NULL: it stays */
 };
 
+#define AUTH_TRACE 32
+
+/* What leads back to an answer that was kept, and to no other. Nothing of the password follows from it. */
+struct auth_trace {
+	unsigned char name[AUTH_TRACE], proof[AUTH_TRACE];
+};
+
 /* Strings are owned by the answer and wiped after the callback; the session copies what it keeps. */
 struct auth_answer {
 	enum auth_outcome outcome;
 	const struct conf_source *source;       /* who decided; NULL: no source was there for this user and method */
 	bool cached;                    /* it decided a moment ago, and was not asked again */
 	/* AUTH_ACCEPTED */
+	struct auth_trace trace;        /* if it is cached, for auth_forget() */
 	char *user, *pass;              /* for the backend instead of the client's; NULL: the client's */
 	char *host;                     /* backend: name, address, or path of a UNIX socket; NULL: proxy_pass */
 	unsigned port;                  /* 0: the protocol's default */
@@ -83,6 +91,9 @@ struct auth_request *auth_ask(struct auth *auth, const struct auth_question *que
 
 /* The asker has gone: no callback comes any more. NULL is fine; leaves NULL. */
 void auth_cancel(struct auth_request **requestp);
+
+/* A cached answer of this server has proved to be out of date: the source is to be asked again. */
+void auth_forget(struct auth *auth, const struct server *server, const struct auth_trace *trace);
 
 /* The value of a header that was kept, for the caller to free; NULL: it did not come. */
 char *auth_answer_header(const struct auth_answer *answer, const char *name);

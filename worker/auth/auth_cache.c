@@ -34,7 +34,8 @@ struct label {
 };
 
 _Static_assert(sizeof(struct label) == AUTHCACHE_KEY + 16, "padding in label");
-_Static_assert(AUTH_SEAL_KEY == AUTHCACHE_KEY && AUTH_SEAL_KEY == CONF_CACHE_SECRET, "all are of one size");
+_Static_assert(AUTH_SEAL_KEY == AUTHCACHE_KEY && AUTH_SEAL_KEY == CONF_CACHE_SECRET && AUTH_SEAL_KEY == AUTH_TRACE,
+    "all are of one size");
 
 struct auth_cache *
 auth_cache_new(uint32_t slot)
@@ -220,6 +221,13 @@ look_up(struct auth_cache *cache, struct zone *zone, const unsigned char *key, c
 	return auth_seal_open(cache->seal, keys->seal, &sealed);
 }
 
+static void
+leave_trace(struct auth_trace *trace, const struct keys *keys)
+{
+	memcpy(trace->name, keys->question, sizeof(trace->name));
+	memcpy(trace->proof, keys->proof, sizeof(trace->proof));
+}
+
 /* The zone's answer to the question of these keys. */
 static bool
 find(struct auth_cache *cache, const struct auth_question *question, const struct conf_source *source, bool accepted,
@@ -236,6 +244,8 @@ find(struct auth_cache *cache, const struct auth_question *question, const struc
 		answer->source = source;
 		answer->epoch = entry.epoch;
 		answer->cached = true;
+		if (accepted)
+			leave_trace(&answer->trace, keys);
 	}
 	mem_wipe(&entry, sizeof(entry));
 	return found;
@@ -293,4 +303,16 @@ auth_cache_put(struct auth_cache *cache, const struct auth_question *question, c
 		mem_wipe(&keys, sizeof(keys));
 	}
 	mem_wipe(&entry, sizeof(entry));
+}
+
+void
+auth_cache_forget(struct auth_cache *cache, const struct conf_cache *conf, const struct auth_trace *trace)
+{
+	struct authcache_entry *entry = zone_find(conf->accepted, cache->slot, trace->name, false);
+
+	if (entry == NULL)
+		return;
+	if (mem_same_secret(entry->proof, trace->proof, sizeof(entry->proof)))
+		entry->until_ms = 0;
+	zone_done(conf->accepted, cache->slot, entry);
 }

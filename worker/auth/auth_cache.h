@@ -20,6 +20,7 @@
 #include "worker/auth/auth.h"
 
 struct auth_cache;
+struct conf_cache;
 
 /* One a worker; `slot` is its own (board). NULL: there can be none here, and that has been logged. */
 struct auth_cache *auth_cache_new(uint32_t slot);
@@ -35,5 +36,8 @@ bool auth_cache_get(struct auth_cache *cache, const struct auth_question *questi
 /* Keeps the source's answer, if that is of a kind to be kept. */
 void auth_cache_put(struct auth_cache *cache, const struct auth_question *question, const struct conf_source *source,
     uint64_t now_ms, const struct auth_answer *answer);
+
+/* Drops the accepted answer of this trace from the zones of `conf`, unless another has taken its place. */
+void auth_cache_forget(struct auth_cache *cache, const struct conf_cache *conf, const struct auth_trace *trace);
 
 #endif
