@@ -43,7 +43,7 @@ void bequest_free(struct bequest **bequestp);
 /* Appends a copy. */
 void bequest_add(struct bequest *bequest, const struct bequest_zone *zone);
 
-/* Appends a zone of ours, and its secret, if it has one. False if its name is too long for that, or there are too many. */
+/* Appends a zone of ours, and its secret, if it has one. False if its name is too long, or there are too many. */
 bool bequest_add_zone(struct bequest *bequest, const struct zone *zone, const void *secret, size_t secret_len);
 
 /*

@@ -51,7 +51,10 @@ struct board_slot {
 
 struct board;
 
-/* Made by the master before its first fork; mapped by all children. It gives away this half (0 or 1). Ends the process if it cannot. */
+/*
+ * Made by the master before its first fork; mapped by all children. It gives away this half (0
+ * or 1). Ends the process if it cannot be had.
+ */
 struct board *board_new(unsigned half);
 void board_free(struct board **boardp);
 

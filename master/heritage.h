@@ -49,7 +49,7 @@ struct heritage {
 
 struct heritage *heritage_new(void);
 
-/* Wipes all secrets; closes nothing but the zones of heritage_take() that nobody has claimed. NULL is fine; leaves NULL. */
+/* Wipes secrets; closes only zones of heritage_take() that nobody has claimed. NULL is fine; leaves NULL. */
 void heritage_free(struct heritage **heritagep);
 
 void heritage_add_socket(struct heritage *heritage, int fd, bool lent);
@@ -67,7 +67,7 @@ void heritage_each_own_fd(const struct heritage *heritage, void (*visit)(void *c
 /* Returns the descriptor of a memfd with the table, or -1 with errno. */
 int heritage_pack(const struct heritage *heritage);
 
-/* In the child that is to be the next master: lets it, and what it names, pass over exec. Returns 0, or -1 with errno. */
+/* In the child that is to be the next master: lets `fd`, and what it names, pass over exec. Returns 0, or -1. */
 int heritage_release(const struct heritage *heritage, int fd);
 
 /*

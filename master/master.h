@@ -17,7 +17,7 @@ struct master_order {
 	struct conf *conf;                      /* resolved and checked; taken over */
 	struct conf_request *request;           /* how it was loaded, for reloads */
 	struct inherited *inherited;            /* sockets that we were started with; taken over */
-	struct heritage *heritage;              /* of the master before; taken over, without its sockets; NULL: there was none */
+	struct heritage *heritage;              /* of the master before, without its sockets; taken over; or NULL */
 	const char *program;                    /* to start at USR2; NULL: nobody knows */
 	char *const *argv;
 	char *title;                            /* in ps(1) */

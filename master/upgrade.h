@@ -31,7 +31,7 @@ struct upgrade_events {
 	void (*alone)(void *ctx, struct board_span dead);
 };
 
-/* `heritage`: what this master was left; NULL: it was started plainly. Ends the process if there are no descriptors for it. */
+/* `heritage`: what this master was left; NULL: it was started plainly. Ends the process if it has no descriptors. */
 struct upgrade *upgrade_new(struct loop *loop, const struct heritage *heritage, const struct upgrade_events *events);
 void upgrade_free(struct upgrade **upgradep);
 

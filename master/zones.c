@@ -75,7 +75,8 @@ free_cache(struct cache *cache)
 
 /* Both tables of the master before, or neither: they have one secret. */
 static bool
-inherit_cache(struct bequest *left, struct cache *cache, const struct zone_spec *accepted, const struct zone_spec *refused)
+inherit_cache(struct bequest *left, struct cache *cache, const struct zone_spec *accepted,
+    const struct zone_spec *refused)
 {
 	unsigned char secret[sizeof(cache->secret)] = { 0 };
 	bool good;

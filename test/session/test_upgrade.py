@@ -211,7 +211,7 @@ def test_a_configuration_that_the_new_binary_refuses_changes_nothing(env):
     for count, (text, main, why) in enumerate([
             (mail(env, "bogus x;"), "", "unknown directive"),
             (mail(env).replace("2143", "2999"), "", f"bind() to {env.ip()}:2999 failed (98:"),
-            (mail(env, f"listen unix:{path};"), "working_directory /nonexistent;", "chdir() to working_directory failed"),
+            (mail(env, f"listen unix:{path};"), "working_directory /nonexistent;", "working_directory failed"),
             (mail(env, f"listen unix:{path};"), "#pid", 'open() "/nonexistent/pid" failed')], 1):
         up.old.write(text, main)
         if main == "#pid":
