@@ -54,10 +54,9 @@ struct log {
  * embeds one; `debug` lifts the level of every target to debug for it (debug_connection).
  */
 struct log_origin {
-	uint64_t number;
+	uint64_t number : 63, debug : 1;        /* one word: there is an origin in every session */
 	/* Writes at most `room` bytes, no NUL needed, and returns how many. */
 	size_t (*context)(const struct log_origin *origin, char *out, size_t room);
-	bool debug;
 };
 
 /* The name of a level, "emerg" to "debug", and back; -1 for a word that is none. */

@@ -1,5 +1,6 @@
 #include "worker/handshake.h"
 
+#include "common/mem.h"
 #include "worker/limit.h"
 #include "worker/session.h"
 #include "worker/sni.h"
@@ -16,7 +17,7 @@ action(const struct session *s)
 static const struct conf_tls *
 choose(struct tls_choice *choice, const char *sni)
 {
-	struct session *s = LIST_ENTRY(choice, struct session, choice);
+	struct session *s = LIST_ENTRY(choice, struct handshake, choice)->session;
 
 	s->server = sni_choose(s->listen, sni);
 	return &s->server->tls;
@@ -50,6 +51,17 @@ is_welcome(struct session *s)
 	return true;
 }
 
+/* It is over: nothing of it is needed any more. */
+static void
+leave(struct session *s)
+{
+	void (*secured)(struct session *s) = s->handshake->secured;
+
+	mem_free(s->handshake);
+	s->handshake = NULL;
+	secured(s);
+}
+
 static void
 step(struct loop_task *task)
 {
@@ -68,7 +80,7 @@ step(struct loop_task *task)
 	case HANDSHAKE_DONE:
 		session_enter(s, &phase_secured);
 		if (is_welcome(s))
-			s->secured(s);
+			leave(s);
 		break;
 	}
 }
@@ -110,12 +122,12 @@ void
 handshake_begin(struct session *s, uint64_t limit_ms, void (*secured)(struct session *s))
 {
 	session_enter(s, &phase_handshake);
-	s->choice.choose = choose;
-	s->secured = secured;
+	s->handshake = mem_alloc(sizeof(*s->handshake));
+	*s->handshake = (struct handshake){ .choice.choose = choose, .session = s, .secured = secured };
 	s->task.run = step;
 	s->timer.on_time = on_late;
 	loop_timer_set(s->shift->loop, &s->timer, limit_ms);
-	conn_secure_server(&s->client, &session_server(s)->tls, &s->choice, session_proto(s)->name, NULL, 0);
+	conn_secure_server(&s->client, &session_server(s)->tls, &s->handshake->choice, session_proto(s)->name, NULL, 0);
 	/* A ClientHello may have come behind what was read. */
 	if (s->client.readable)
 		loop_costly(s->shift->loop, &s->task);

@@ -188,6 +188,7 @@ bury(struct loop_task *task)
 	mem_free(s->to_client);
 	mem_free(s->epitaph);
 	mem_free(s->proxied);
+	mem_free(s->handshake);
 	session_unname(s);
 	list_remove(&s->node);
 	shift->session_count--;
@@ -307,7 +308,7 @@ session_new(struct shift *shift, const struct conf_listen *listen, int fd, const
 	s->listen = listen;
 	s->server = listen->server;
 	s->addr = *addr;
-	s->origin.number = board_next_connection(shift->board);
+	s->origin.number = board_next_connection(shift->board) & INT64_MAX;
 	s->origin.context = context;
 	s->origin.debug = shift->conf->debug_connections != NULL &&
 	    addrset_allows(shift->conf->debug_connections, addr);

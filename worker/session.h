@@ -64,6 +64,14 @@ struct naming {
 	void (*named)(struct session *s);       /* what follows */
 };
 
+/* A handshake with the client. */
+struct handshake {
+	struct tls_choice choice;       /* of the server, by SNI */
+	struct session *session;        /* borrowed: whose it is */
+	void (*secured)(struct session *s);     /* what follows */
+};
+
+/* Thousands of them are idle: what only some of them need, or for a while, hangs on a pointer. */
 struct session {
 	struct list node;               /* in shift->sessions */
 	struct shift *shift;            /* borrowed */
@@ -79,11 +87,10 @@ struct session {
 	struct holds *holds;            /* owned: of limit_conn, by module limit; NULL: none */
 	struct proxied *proxied;        /* owned; NULL: no header told of a client */
 	struct naming *naming;          /* owned; NULL: nobody asks, or nobody wants to know any more */
-	struct tls_choice choice;       /* of the server, in the handshake */
-	void (*secured)(struct session *s);     /* what follows the handshake */
+	struct handshake *handshake;    /* owned; NULL: none is under way */
 	uint64_t progress_ms;           /* when the relay last moved a byte; before it, since when its time runs */
-	struct addr addr;               /* the client's */
 	const struct phase *phase;
+	struct addr addr;               /* the client's */
 	uint8_t seats;                  /* held */
 	bool mid_line_up, mid_line_down;        /* the last byte passed on did not end a line */
 };
