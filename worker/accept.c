@@ -15,12 +15,16 @@
 #define BATCH_MULTI 256         /* the same with multi_accept */
 #define RETRY_MS 500            /* after the kernel had no descriptor or memory for us */
 #define COMPLAIN_MS 1000        /* between two lines about the same shortage */
+#define AHEAD(mean) ((mean) + (mean) / 64)              /* who holds more lets the others go first */
+#define FAR_AHEAD(mean) ((mean) + (mean) / 8 + 8)       /* who holds more leaves the door for a moment */
+#define MOMENT_MS 1
 
 /* One listening socket. */
 struct door {
 	struct loop_io io;
 	struct accept *accept;
 	const struct conf_listen *listen;
+	struct loop_timer away; /* from the door, until then */
 	unsigned streak;        /* clients in a row at which more were waiting */
 	bool given_up;          /* nobody else will take who waits here when it is closed */
 };
@@ -42,17 +46,38 @@ watch(struct accept *a, struct door *d)
 		log_say(LOG_ALERT, "epoll_ctl() on %s failed %s", d->listen->text, log_errno(errno));
 }
 
-/* Who holds clearly more than the others lets them go first: to the end of the kernel's queue. */
+static void
+leave(struct accept *a, struct door *d)
+{
+	loop_timer_stop(&d->away);
+	loop_unwatch(a->shift->loop, &d->io);
+}
+
+static void
+on_moment(struct loop_timer *timer)
+{
+	struct door *d = LIST_ENTRY(timer, struct door, away);
+
+	watch(d->accept, d);
+}
+
+/*
+ * To the end of the kernel's queue of those who wait at the door. When a crowd comes that is not enough:
+ * who is awake would have let in all of them before the others are.
+ */
 static void
 step_back_if_ahead(struct accept *a, struct door *d)
 {
 	struct shift *shift = a->shift;
 	uint32_t workers, mean = board_mean_sessions(shift->board, shift->conf->generation, &workers);
 
-	if (workers < 2 || shift->session_count <= mean + mean / 16 + 1)
+	if (workers < 2 || shift->session_count <= AHEAD(mean))
 		return;
-	loop_unwatch(shift->loop, &d->io);
-	watch(a, d);
+	leave(a, d);
+	if (shift->session_count <= FAR_AHEAD(mean))
+		watch(a, d);
+	else
+		loop_timer_set(shift->loop, &d->away, MOMENT_MS);
 }
 
 static void
@@ -76,7 +101,7 @@ step_aside(struct accept *a)
 	a->open = false;
 	atomic_store_explicit(&a->shift->slot->paused, 1, memory_order_relaxed);
 	for (size_t i = 0; i < a->count; i++)
-		loop_unwatch(a->shift->loop, &a->doors[i].io);
+		leave(a, &a->doors[i]);
 	/* A full counter has rung loud enough. */
 	if (a->bell.fd != -1 && write(a->bell.fd, &one, sizeof(one)) == -1)
 		(void)0;
@@ -135,7 +160,7 @@ static void
 give_up(struct accept *a, struct door *d, int error)
 {
 	log_say(LOG_ALERT, "accept4() on %s failed %s: nobody comes in there any more", d->listen->text, log_errno(error));
-	loop_unwatch(a->shift->loop, &d->io);
+	leave(a, d);
 }
 
 /* Takes one client. Returns 1; 0 when none waits; -1 when this worker steps aside. */
@@ -217,6 +242,7 @@ accept_new(struct shift *shift, int bell)
 		if (listen->wildcard == NULL)
 			a->doors[a->count++] = (struct door){
 				.io = { .fd = listen->fd, .on_events = on_client },
+				.away = { .on_time = on_moment },
 				.accept = a,
 				.listen = listen,
 			};
@@ -276,7 +302,7 @@ accept_close(struct accept *a)
 	loop_timer_stop(&a->retry);
 	/* The master has these sockets, too: closing ours alone would leave them on the epoll set. */
 	for (size_t i = 0; i < a->count; i++) {
-		loop_unwatch(a->shift->loop, &a->doors[i].io);
+		leave(a, &a->doors[i]);
 		if (a->doors[i].given_up)
 			take_the_last(a, &a->doors[i]);
 		close(a->doors[i].io.fd);
