@@ -59,7 +59,8 @@ static const struct {
 	{ "server.pem", "ca.key", NULL, { "SSL_CTX_use_PrivateKey(\"/tmp/", "key values mismatch)" } },
 	{ "server.pem", "locked.key", NULL, { "cannot load certificate key \"/tmp/", "it is encrypted, and there is no "
 	    "password file for it" } },
-	{ "server.pem", "locked.key", "few", { "/locked.key\": PEM_read_bio_PrivateKey() failed (SSL: ", "bad decrypt" } },
+	/* One wrong password in 256 leaves a padding that looks right: then it is not "bad decrypt" that is said. */
+	{ "server.pem", "locked.key", "few", { "/locked.key\": PEM_read_bio_PrivateKey() failed (SSL: ", "error:" } },
 	{ "server.pem", "locked.key", "none", { "open() \"/tmp/", "/none\" failed (2: No such file or directory)" } },
 	{ "server.pem", "store:none.key", NULL, { "cannot load certificate key \"store:file:/tmp/",
 	    "OSSL_STORE_open() failed (SSL: error:" } },
