@@ -523,14 +523,14 @@ def source_copy(env):
 
 
 @netns
-@weight(20)
+@weight(20, limit=900)
 def test_quickstart_prints_a_command_that_works(env):
     """In a copy of the tree, twice in a row, as somebody does who has just unpacked it."""
     subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
     tree = source_copy(env)
     for _ in range(2):
         done = subprocess.run([f"{tree}/quickstart"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=100)
+                              stderr=subprocess.STDOUT, text=True, timeout=800)
         assert done.returncode == 0, done.stdout
         fetch, = re.findall(r"^ +(curl .*)$", done.stdout, re.M)
         got = subprocess.run(fetch, shell=True, stdout=subprocess.PIPE, check=True, timeout=60).stdout
