@@ -87,11 +87,20 @@ learn(struct conf_listen *learnt)
 	return learn_address(learnt);
 }
 
+static bool
+has(const struct inherited *inherited, int fd)
+{
+	for (size_t i = 0; i < inherited->count; i++)
+		if (inherited->sockets[i].fd == fd)
+			return true;
+	return false;
+}
+
 const char *
 inherited_add(struct inherited *inherited, int fd, bool lent)
 {
 	struct conf_listen learnt = { .fd = fd, .lent = lent };
-	const char *why = learn(&learnt);
+	const char *why = has(inherited, fd) ? "was given before" : learn(&learnt);
 
 	if (why != NULL)
 		return why;

@@ -373,9 +373,10 @@ take_descriptors(struct start *start)
 {
 	struct keep keep = { 0 };
 
+	/* It closes what is named as its table, and nothing after that may be taken for what it was. */
+	start->heritage = heritage_take();
 	start->inherited = inherited_new();
 	activation_take(start->inherited);
-	start->heritage = heritage_take();
 	if (start->heritage != NULL)
 		add_left_sockets(start->inherited, start->heritage);
 	keep.fds = inherited_fds(start->inherited, &keep.count);

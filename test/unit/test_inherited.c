@@ -290,6 +290,22 @@ START_TEST(what_nothing_can_listen_on_is_refused)
 }
 END_TEST
 
+START_TEST(a_descriptor_is_taken_once)
+{
+	struct conf_listen wish;
+	int fd = stranger(AF_INET, SOCK_STREAM, 0);
+
+	bind_stranger(fd, AF_INET, &wish);
+	ck_assert_ptr_null(inherited_add(inherited, fd, true));
+	ck_assert_str_eq(inherited_add(inherited, fd, false), "was given before");
+	ck_assert(inherited_claim(inherited, &wish));
+	ck_assert(wish.lent);
+	inherited_close(&inherited);
+	ck_assert(is_open(fd));
+	close(fd);
+}
+END_TEST
+
 START_TEST(what_nobody_claims_is_named_and_closed)
 {
 	struct conf_listen wishes[3];
@@ -463,6 +479,7 @@ inherited_suite(void)
 	tcase_add_loop_test(tcase, ipv6only_means_nothing_to_a_specific_address, 0, 2);
 	tcase_add_test(tcase, a_multipath_socket_is_one);
 	tcase_add_loop_test(tcase, what_nothing_can_listen_on_is_refused, 0, UNIT_COUNT(useless));
+	tcase_add_test(tcase, a_descriptor_is_taken_once);
 	tcase_add_test(tcase, what_nobody_claims_is_named_and_closed);
 	tcase_add_loop_test(tcase, a_listener_takes_what_was_inherited_and_leaves_a_lent_file_alone, 0, 2);
 	tcase_add_test(tcase, a_reload_knows_what_was_lent);
