@@ -1,7 +1,7 @@
 /*
  * sock - sockets as we want them: nonblocking, close-on-exec, configured once
  *
- * Built on: addr, sockfile.
+ * Built on: addr, sock_options, sockfile.
  */
 #ifndef POSTERN_COMMON_SOCK_H
 #define POSTERN_COMMON_SOCK_H
@@ -9,20 +9,7 @@
 #include <stdbool.h>
 
 #include "common/addr.h"
-
-/* What a listening socket is to be (nginx's parameters of `listen`). */
-struct sock_options {
-	int backlog;            /* listen(2) */
-	int rcvbuf, sndbuf;     /* bytes; 0: the system's */
-	bool ipv6only;
-	enum { SOCK_KEEPALIVE_SYSTEM, SOCK_KEEPALIVE_ON, SOCK_KEEPALIVE_OFF } keepalive;
-	int keepalive_idle_s, keepalive_interval_s, keepalive_count;    /* 0: the system's */
-	bool multipath;         /* MPTCP */
-	bool port_shared;       /* born so, see sock_share_port() */
-	/* UNIX sockets only: */
-	unsigned mode;          /* of the file, 0666 unless configured */
-	int uid, gid;           /* its owner; -1: leave */
-};
+#include "common/sock_options.h"
 
 /*
  * Binds and listens; TCP_NODELAY is set so that accepted sockets inherit it. A UNIX

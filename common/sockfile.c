@@ -10,8 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/addr.h"
 #include "common/mem.h"
-#include "common/sock.h"
+#include "common/sock_options.h"
 
 #define LOCK_TRIES 10           /* ten milliseconds apart: another start of ours holds it far shorter */
 

@@ -4,7 +4,7 @@
  * It is born with its mode, replaced where nobody listens any more, and adjusted while it
  * lives. What is not ours to replace stays: the file of a socket that lives, also one that
  * is just being made by another start of ours, and whatever is no socket.
- * Built on: sock (its options), addr.
+ * Built on: addr, sock_options, mem.
  */
 #ifndef POSTERN_COMMON_SOCKFILE_H
 #define POSTERN_COMMON_SOCKFILE_H
