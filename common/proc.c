@@ -218,6 +218,25 @@ proc_close_others(int lowest, const int *keep, size_t count)
 	}
 }
 
+void
+proc_keep_add(void *ctx, int fd)
+{
+	struct proc_keep *keep = ctx;
+
+	if (fd == -1)
+		return;
+	keep->fds = mem_resize(keep->fds, (keep->count + 1) * sizeof(*keep->fds));
+	keep->fds[keep->count++] = fd;
+}
+
+void
+proc_keep_only(int lowest, struct proc_keep *keep)
+{
+	proc_close_others(lowest, keep->fds, keep->count);
+	mem_free(keep->fds);
+	*keep = (struct proc_keep){ 0 };
+}
+
 int
 proc_hold_standard(void)
 {

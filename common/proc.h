@@ -41,6 +41,18 @@ int proc_become(const char *user, uid_t uid, gid_t gid, uint64_t kept);
 /* Closes every descriptor from `lowest` up but those listed. */
 void proc_close_others(int lowest, const int *keep, size_t count);
 
+/* Such a list while it is gathered; zeroed when it is empty. */
+struct proc_keep {
+	int *fds;               /* owned */
+	size_t count;
+};
+
+/* Adds `fd`, unless it is -1. Its form is that of a callback; `keep` is a struct proc_keep. */
+void proc_keep_add(void *keep, int fd);
+
+/* Closes the others, and frees the list. */
+void proc_keep_only(int lowest, struct proc_keep *keep);
+
 /* Opens 0, 1 and 2 on /dev/null where they are closed, so that no socket becomes one of them. */
 int proc_hold_standard(void);
 

@@ -43,38 +43,21 @@ struct generation {
 
 /* --- in the worker --- */
 
-struct keep {
-	int *fds;
-	size_t count;
-};
-
-static void
-keep_fd(void *ctx, int fd)
-{
-	struct keep *keep = ctx;
-
-	if (fd == -1)
-		return;
-	keep->fds = mem_resize(keep->fds, (keep->count + 1) * sizeof(*keep->fds));
-	keep->fds[keep->count++] = fd;
-}
-
 /* A worker keeps what its configuration opened, its channel and the bell: no end of another's channel above all. */
 static void
 close_others(const struct generation *g, int channel)
 {
-	struct keep keep = { 0 };
+	struct proc_keep keep = { 0 };
 
-	logfile_each_fd(g->conf, keep_fd, &keep);
+	logfile_each_fd(g->conf, proc_keep_add, &keep);
 	for (size_t i = 0; i < g->conf->listen_count; i++)
-		keep_fd(&keep, g->conf->listens[i]->fd);
+		proc_keep_add(&keep, g->conf->listens[i]->fd);
 	for (size_t i = 0; i < g->conf->source_count; i++)
-		keep_fd(&keep, g->conf->sources[i]->mailbox);
-	keep_fd(&keep, g->bell);
-	keep_fd(&keep, g->means->pipe);
-	keep_fd(&keep, channel);
-	proc_close_others(STDERR_FILENO + 1, keep.fds, keep.count);
-	mem_free(keep.fds);
+		proc_keep_add(&keep, g->conf->sources[i]->mailbox);
+	proc_keep_add(&keep, g->bell);
+	proc_keep_add(&keep, g->means->pipe);
+	proc_keep_add(&keep, channel);
+	proc_keep_only(STDERR_FILENO + 1, &keep);
 }
 
 static void

@@ -353,25 +353,11 @@ add_left_sockets(struct inherited *inherited, const struct heritage *heritage)
 	}
 }
 
-struct keep {
-	int *fds;
-	size_t count;
-};
-
-static void
-keep_fd(void *ctx, int fd)
-{
-	struct keep *keep = ctx;
-
-	keep->fds = mem_resize(keep->fds, (keep->count + 1) * sizeof(*keep->fds));
-	keep->fds[keep->count++] = fd;
-}
-
 /* What others forgot to close is none of ours to keep open, or to hand on. */
 static void
 take_descriptors(struct start *start)
 {
-	struct keep keep = { 0 };
+	struct proc_keep keep = { 0 };
 
 	/* It closes what is named as its table, and nothing after that may be taken for what it was. */
 	start->heritage = heritage_take();
@@ -381,9 +367,8 @@ take_descriptors(struct start *start)
 		add_left_sockets(start->inherited, start->heritage);
 	keep.fds = inherited_fds(start->inherited, &keep.count);
 	if (start->heritage != NULL)
-		heritage_each_own_fd(start->heritage, keep_fd, &keep);
-	proc_close_others(STDERR_FILENO + 1, keep.fds, keep.count);
-	mem_free(keep.fds);
+		heritage_each_own_fd(start->heritage, proc_keep_add, &keep);
+	proc_keep_only(STDERR_FILENO + 1, &keep);
 }
 
 int

@@ -74,15 +74,18 @@ END_TEST
 static int
 close_others(void *data)
 {
-	/* Unordered, one of them twice, one not open. */
-	static const int keep[] = { 9, 5, 200, 9, 4 };
+	/* Unordered, one of them twice, one not open, one none. */
+	static const int kept[] = { 9, 5, 200, -1, 9, 4 };
 	static const int gone[] = { 3, 6, 7, 8, 10, 11, 100 };
+	struct proc_keep keep = { 0 };
 
 	(void)data;
 	for (int fd = 3; fd <= 11; fd++)
 		dup2(STDIN_FILENO, fd);
 	dup2(STDIN_FILENO, 100);
-	proc_close_others(3, keep, sizeof(keep) / sizeof(keep[0]));
+	for (int i = 0; i < UNIT_COUNT(kept); i++)
+		proc_keep_add(&keep, kept[i]);
+	proc_keep_only(3, &keep);
 	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
 		if (fcntl(gone[i], F_GETFD) != -1)
 			return gone[i];
