@@ -78,6 +78,15 @@ class Request:
                        for line in lines[1:] if line]
         self.names = [name for name, _ in self.fields]
 
+    @classmethod
+    def read(cls, wire):
+        """The next one's head; None: there is none. A body is left to the caller."""
+        while b"\r\n\r\n" not in wire.held:
+            if not wire.fill():
+                return None
+        raw, _, wire.held = wire.held.partition(b"\r\n\r\n")
+        return cls(raw)
+
     def __getitem__(self, name):
         """The value of a field, as sent; KeyError if there is none, AssertionError if there are two."""
         values = [value for field, value in self.fields if field.lower() == name.lower()]
@@ -111,12 +120,7 @@ class AuthHttp(Listener):
         super().__init__(address, self.talk)
 
     def talk(self, wire):
-        while True:
-            while b"\r\n\r\n" not in wire.held:
-                if not wire.fill():
-                    return
-            raw, _, wire.held = wire.held.partition(b"\r\n\r\n")
-            request = Request(raw)
+        while request := Request.read(wire):
             self.requests.append(request)
             answer = self.answer(request) if callable(self.answer) else self.answer
             if self.delay:
@@ -139,12 +143,7 @@ class Introspection(Listener):
         super().__init__(address, self.talk)
 
     def talk(self, wire):
-        while True:
-            while b"\r\n\r\n" not in wire.held:
-                if not wire.fill():
-                    return
-            raw, _, wire.held = wire.held.partition(b"\r\n\r\n")
-            request = Request(raw)
+        while request := Request.read(wire):
             body = wire.take(int(request["Content-Length"])).decode()
             request.form = dict(urllib.parse.parse_qsl(body, strict_parsing=True))
             self.requests.append(request)
