@@ -1,5 +1,4 @@
 """Sources of a server one after the other, what reloads leave of them, and what a failed login costs in time."""
-import re
 import signal
 
 from harness import Vitals, Wire, eventually, open_files, weight

@@ -79,6 +79,30 @@ class Place:
         client.close()
         return answer
 
+    def cram(self, user, password):
+        """The answer to a login by CRAM-MD5, by IMAP."""
+        client = self.client()
+        client.send(b"a AUTHENTICATE CRAM-MD5\r\n")
+        salt = base64.b64decode(client.line()[2:])
+        answer = f"{user} {hmac.new(password.encode(), salt, 'md5').hexdigest()}"
+        client.send(base64.b64encode(answer.encode()) + b"\r\n")
+        return client.line()
+
+    def apop(self, user, password):
+        client = Wire.to((self.env.ip(), 110))
+        salt = client.line().split()[-1]
+        client.send(f"APOP {user} {hashlib.md5(salt + password.encode()).hexdigest()}\r\n".encode())
+        return client.line()
+
+    def refuses(self, user, password, why=None):
+        """The log says why. Returns what the client hears."""
+        before = len(self.postern.log())
+        answer = self.login(user, password)
+        assert REFUSED.fullmatch(answer), (user, password, answer)
+        if why:
+            eventually(lambda: why in self.postern.log()[before:], f"{user!r}: {why!r} in the log")
+        return answer
+
     def lets_in(self, user, password, source=None):
         return self.login(user, password, source) == b"a OK backend LOGIN"
 
@@ -125,13 +149,18 @@ SCHEMES = {
 }
 
 
-def test_every_scheme_lets_in_who_knows_the_password(env):
-    place = Place(env, "".join(f"{name}:{secret}\n" for name, secret in SCHEMES.items()))
+def check_schemes(place):
+    """The users are called as their schemes, and the password of all is "secret"."""
     wrong = [name for name in SCHEMES if not place.lets_in(name, "secret")]
     assert not wrong, f"refused: {wrong}"
     wrong = [(name, tried) for name in SCHEMES for tried in ("Secret", "secret ", "", SCHEMES[name])
              if place.lets_in(name, tried)]
     assert not wrong, f"let in: {wrong}"
+
+
+def test_every_scheme_lets_in_who_knows_the_password(env):
+    place = Place(env, "".join(f"{name}:{secret}\n" for name, secret in SCHEMES.items()))
+    check_schemes(place)
 
 
 def test_dovecot_makes_the_hashes_that_are_understood(env):
@@ -178,14 +207,7 @@ pop:{{PLAIN}}secret::::::protocols=pop3
         ("pop", "secret", "protocol is not in protocols"),
         ("joe", "x" * 1025, "password too long"),
     ]
-    answers = set()
-    for user, password, why in cases:
-        before = len(place.postern.log())
-        answer = place.login(user, password)
-        assert REFUSED.fullmatch(answer), (user, password, answer)
-        answers.add(answer)
-        if why:
-            eventually(lambda: why in place.postern.log()[before:], f"{user!r}: {why!r} in the log")
+    answers = {place.refuses(*case) for case in cases}
     assert len(answers) == 1, answers
     assert not place.heard, "the backend was asked"
     assert "secret" not in place.postern.log()
@@ -243,15 +265,8 @@ def test_challenges_are_answered_from_plain_secrets(env):
     place = Place(env, "joe:{PLAIN}secret\nhashed:{SHA256}" + digest("sha256", "secret") + "\n",
                   challenges=True)
     for user, wanted in ("joe", b"a OK backend LOGIN"), ("hashed", b"a NO"):
-        client = place.client()
-        client.send(b"a AUTHENTICATE CRAM-MD5\r\n")
-        salt = base64.b64decode(client.line()[2:])
-        client.send(base64.b64encode(f"{user} {hmac.new(b'secret', salt, 'md5').hexdigest()}".encode()) + b"\r\n")
-        assert client.line().startswith(wanted), user
-    client = Wire.to((env.ip(), 110))
-    salt = client.line().split()[-1]
-    client.send(b"APOP joe " + hashlib.md5(salt + b"secret").hexdigest().encode() + b"\r\n")
-    client.expect(b"+OK backend PASS")
+        assert place.cram(user, "secret").startswith(wanted), user
+    assert place.apop("joe", "secret") == b"+OK backend PASS\r\n"
     assert b"PASS secret\r\n" in place.heard
 
 
