@@ -11,7 +11,7 @@
  *
  * Here too is what a connection must know beyond its SSL: whose settings hold, which
  * ALPN it may agree to, what its peer's certificate was found to be.
- * Built on: conf, tlscert, tlstrust, tlsticket, tlscache, OpenSSL.
+ * Built on: conf, tlscert, tlstrust, tlsstaple, tlsticket, tlscache, OpenSSL.
  */
 #ifndef POSTERN_COMMON_TLSCTX_H
 #define POSTERN_COMMON_TLSCTX_H

@@ -1,7 +1,7 @@
 /*
  * tlsctx_parts - what the halves of tlsctx share: building (tlspool, tlsbase) and using
  *
- * For these files and their tests alone.
+ * For these files and their tests alone. Built on: tlskept.
  */
 #ifndef POSTERN_COMMON_TLSCTX_PARTS_H
 #define POSTERN_COMMON_TLSCTX_PARTS_H

@@ -4,7 +4,7 @@
  * Either the operator's, from files that several machines may share, or our own, in
  * memory that all workers see and only the master can write: they are made at random,
  * replaced after a while, and the one before still opens tickets. A worker has no way to
- * write there, nor to keep the page writable over its fork. Built on: mem, memfd, must, tlserror, OpenSSL.
+ * write there, nor to keep the page writable over its fork. Built on: mem, memfd, must, OpenSSL.
  */
 #ifndef POSTERN_COMMON_TLSTICKET_H
 #define POSTERN_COMMON_TLSTICKET_H

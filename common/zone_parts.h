@@ -3,8 +3,7 @@
  *
  * Header, lock words, buckets, uses, ledgers. The geometry follows from the spec alone and each
  * process works it out for itself. Every number that is read from the memory and leads
- * somewhere is checked first: another process may have gone mad. Built on: board,
- * siphash, zone.
+ * somewhere is checked first: another process may have gone mad. Built on: siphash, zone.
  */
 #ifndef POSTERN_COMMON_ZONE_PARTS_H
 #define POSTERN_COMMON_ZONE_PARTS_H

@@ -4,7 +4,8 @@
  * Listens become sockets to be: every address of every name and port, no two the
  * same, specific addresses behind the wildcard of their port. What a running server
  * would trip over is refused here, and what is unwise is warned of. Opens nothing but
- * the files whose being there and modes it looks at. Built on: conf_load.
+ * the files whose being there and modes it looks at.
+ * Built on: conf_build, conf_binds, conf_listens, conf_networks, conf_secret, conf_say.
  */
 #ifndef POSTERN_MASTER_CONF_CHECK_H
 #define POSTERN_MASTER_CONF_CHECK_H

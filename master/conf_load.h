@@ -10,7 +10,7 @@
  *     conf_load()   ->   somebody resolves conf->names   ->   conf_check()
  *
  * The texts are wiped when they have been read, unless they are wanted.
- * Built on: arena, addr, num, log, libconfuse.
+ * Built on: conf_translate, conf_table, conf_build, conf_merge, conf_say, libconfuse.
  */
 #ifndef POSTERN_MASTER_CONF_LOAD_H
 #define POSTERN_MASTER_CONF_LOAD_H

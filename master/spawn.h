@@ -6,7 +6,7 @@
  * patience, until the place is retired. Before a place has been filled by a process that
  * said READY nothing is filled again: whoever made the place is told that it failed.
  * What children say is trusted to be nothing but a message of the right size.
- * Built on: board, ipc, loop, log, proc.
+ * Built on: board, ipc, list, loop, log.
  */
 #ifndef POSTERN_MASTER_SPAWN_H
 #define POSTERN_MASTER_SPAWN_H

@@ -5,7 +5,7 @@
  * place, or a master user's where there is nothing to pass on or the configuration says
  * so. A digest (CRAM-MD5, APOP) is never a password, nor is a token, unless the source
  * has returned it as one. Where the backend decides, it is shown what the client has
- * shown and nothing else. Built on: conf, auth, proto.
+ * shown and nothing else. Built on: auth, proto.
  */
 #ifndef POSTERN_WORKER_MEANS_H
 #define POSTERN_WORKER_MEANS_H

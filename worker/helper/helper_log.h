@@ -1,7 +1,7 @@
 /*
  * helper_log - the log of a helper, as the master describes it message by message
  *
- * Built on: addr, ipc, log, mem.
+ * Built on: addr, log, mem.
  */
 #ifndef POSTERN_WORKER_HELPER_HELPER_LOG_H
 #define POSTERN_WORKER_HELPER_HELPER_LOG_H

@@ -6,7 +6,7 @@
  * be used, or that might mean something else than its author meant, is "cannot say now",
  * never a yes. A password that is NULL lets in only where the query has been given the
  * client's, for then it was the server that judged it; elsewhere nobody gets in by it.
- * Pure. Built on: codec, grant, mem, num, proof, secret.
+ * Pure. Built on: codec, grant, mem, proof, secret.
  */
 #ifndef POSTERN_WORKER_HELPER_MYSQL_ROW_H
 #define POSTERN_WORKER_HELPER_MYSQL_ROW_H

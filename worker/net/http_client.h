@@ -12,7 +12,7 @@
  * background, at most once a minute. The answer counts from its blank line, and its body
  * is skipped afterwards, unless the caller wants it. Where the server is to be spoken with through TLS, a connection
  * that does not get that far is like one that was refused, and the request stays here.
- * Built on: conn, http_parse, resolver.
+ * Built on: http_link, http_parse, resolver.
  */
 #ifndef POSTERN_WORKER_NET_HTTP_CLIENT_H
 #define POSTERN_WORKER_NET_HTTP_CLIENT_H

@@ -4,7 +4,7 @@
  * One session for each of a worker's peers, newest first and last; there is a fixed
  * number of places, and peers that share one push each other out. A peer is the settings
  * and the name it is known by, so that no session is resumed under laxer rules than it
- * was made under. Built on: tlsctx, OpenSSL.
+ * was made under. Built on: conf, mem, must, OpenSSL.
  */
 #ifndef POSTERN_WORKER_NET_TLSPEER_H
 #define POSTERN_WORKER_NET_TLSPEER_H
