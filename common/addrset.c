@@ -8,7 +8,10 @@
 #include "common/mem.h"
 #include "common/must.h"
 
-/* Rules are numbered as they come, from 1; the number and the verdict are one word, so that the lesser word came first. */
+/*
+ * Rules are numbered as they come, from 1; the number and the verdict are one word, so that the
+ * lesser word came first.
+ */
 #define RULE(number, allow) ((number) * 2u + (allow))
 #define NO_RULE UINT32_MAX
 

@@ -64,7 +64,8 @@ base64url_decode(void *out, const char *text, size_t len)
 
 	for (size_t at = 0; at < len; at += 4) {
 		size_t left = len - at;
-		int count = group_decode((unsigned char *)out + written, text + at, left < 4 ? (unsigned)left : 4, "-_");
+		int count =
+		    group_decode((unsigned char *)out + written, text + at, left < 4 ? (unsigned)left : 4, "-_");
 
 		if (count == -1)
 			return -1;

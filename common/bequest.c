@@ -67,7 +67,8 @@ static bool
 is_for(const struct bequest_zone *left, const struct zone_spec *spec, size_t secret_len)
 {
 	return left->fd != -1 && strcmp(left->kind, spec->kind) == 0 && strcmp(left->name, spec->name) == 0 &&
-	    left->bytes == spec->bytes && left->entry_bytes == spec->entry_bytes && left->key_bytes == spec->key_bytes &&
+	    left->bytes == spec->bytes && left->entry_bytes == spec->entry_bytes &&
+	    left->key_bytes == spec->key_bytes &&
 	    left->parameters == spec->parameters && left->secret_len == secret_len;
 }
 

@@ -41,7 +41,8 @@ enum method {
 #define METHODS_CHALLENGE ((unsigned)(METHOD_APOP | METHOD_CRAM_MD5))
 
 enum starttls { STARTTLS_OFF, STARTTLS_ON, STARTTLS_ONLY };
-enum proxy_ssl { PROXY_SSL_OFF, PROXY_SSL_ON, PROXY_SSL_STARTTLS };       /* from weaker to stronger, but for the port: starttls is as strong as on */
+/* From weaker to stronger, but for the port: starttls is as strong as on. */
+enum proxy_ssl { PROXY_SSL_OFF, PROXY_SSL_ON, PROXY_SSL_STARTTLS };
 enum ssl_verify { SSL_VERIFY_OFF, SSL_VERIFY_ON, SSL_VERIFY_OPTIONAL, SSL_VERIFY_OPTIONAL_NO_CA };
 
 /* Bits of a set of protocol versions. */
@@ -145,7 +146,8 @@ struct conf_listen {
 	bool ssl;
 	bool proxy_protocol;            /* a PROXY header comes first */
 	bool given;                     /* its line says something of the socket */
-	struct server **servers;        /* NULL-ended: all that share this listen, told apart by SNI; servers[0] is `server` */
+	/* NULL-ended: all that share this listen, told apart by SNI; servers[0] is `server` */
+	struct server **servers;
 	struct conf_listen *wildcard;   /* NULL: it has its own socket */
 	bool shared;                    /* this is a wildcard that others rely on */
 	int fd;                         /* the master's, inherited; -1 where wildcard serves */
@@ -193,11 +195,13 @@ struct conf_source {
 	const struct conf_token *token;
 	/* those with helpers */
 	const char *path;               /* absolute: the file that helpers are fed; NULL: none */
-	const char *settings;           /* "name=value" lines (IPC_SET_SOURCE), each ended by \n; NULL: none. Nothing secret */
+	/* "name=value" lines (IPC_SET_SOURCE), each ended by \n; NULL: none. Nothing secret */
+	const char *settings;
 	const char *account;            /* helpers run as this user; NULL: as the workers' */
 	unsigned helpers;               /* processes; 0: this kind has none */
 	int mailbox;                    /* the write end, once the master has made it; else -1 */
-	const _Atomic uint64_t *epoch;  /* of its file: changes whenever an older answer is void. The master's page; NULL: never does */
+	/* of its file: changes whenever an older answer is void. The master's page; NULL: never does */
+	const _Atomic uint64_t *epoch;
 };
 
 /* What a token has to say before it is believed (RFC 7519 section 4.1, RFC 7662 section 2.2). */
@@ -212,7 +216,8 @@ struct conf_token {
 /* One auth_* line of a server: a link of its chain. */
 struct conf_auth {
 	struct conf_source *source;     /* servers whose sources have the same settings share one */
-	const char **users;             /* NULL-ended patterns ("*@example.org") of the names it is asked about; NULL: all */
+	/* NULL-ended patterns ("*@example.org") of the names it is asked about; NULL: all */
+	const char **users;
 };
 
 /* auth_cache. Servers that name the same zone share it. */
@@ -222,7 +227,8 @@ struct conf_cache {
 	uint64_t ttl, negative;         /* how long a yes is good, and a no; 0: is not kept */
 	struct conf_place place;
 	/* the master's, inherited: */
-	struct zone *accepted, *refused;        /* two tables, so that no amount of wrong passwords evicts a right one */
+	/* two tables, so that no amount of wrong passwords evicts a right one */
+	struct zone *accepted, *refused;
 	const unsigned char *secret;    /* CONF_CACHE_SECRET bytes */
 };
 
@@ -241,7 +247,8 @@ struct conf_limit_zone {
 	const char *name;
 	size_t bytes;
 	unsigned key;                   /* bits of enum conf_limit_key */
-	const char *header;             /* LIMIT_BY_HEADER: of the auth server's answer, as variables have it: "auth_plan" */
+	/* LIMIT_BY_HEADER: of the auth server's answer, as variables have it: "auth_plan" */
+	const char *header;
 	/* LIMIT_AUTH */
 	unsigned rate, rate_unit_s;     /* so many failures in so many seconds are forgiven */
 	unsigned burst;                 /* failures that may come at once */
@@ -282,10 +289,12 @@ struct conf_bind {
 
 /* How to log in at a backend. */
 enum proxy_auth {
-	PROXY_AUTH_AUTO,                /* a password by the protocol's own command (SMTP: by what EHLO offers), a token as it came */
+	/* a password by the protocol's own command (SMTP: by what EHLO offers), a token as it came */
+	PROXY_AUTH_AUTO,
 	PROXY_AUTH_PLAIN, PROXY_AUTH_LOGIN, PROXY_AUTH_XOAUTH2, PROXY_AUTH_OAUTHBEARER,
 	PROXY_AUTH_EXTERNAL,            /* our certificate says who we are, the authorization identity who is meant */
-	PROXY_AUTH_NONE,                /* the backend asks for nothing: a PREAUTH greeting, XCLIENT LOGIN, a trusted address */
+	/* the backend asks for nothing: a PREAUTH greeting, XCLIENT LOGIN, a trusted address */
+	PROXY_AUTH_NONE,
 };
 
 /* What a server says and takes in one protocol. */
@@ -312,20 +321,23 @@ struct server {
 	struct conf_network **access;   /* allow and deny in their order; NULL-ended, or NULL */
 	struct conf_network **real_ip_from;
 	enum deny_action deny_action;
-	const struct addrset *clients, *trusted_proxies;        /* made of these; borrowed from conf->addrsets; NULL: everybody, nobody */
+	/* made of these; borrowed from conf->addrsets; NULL: everybody, nobody */
+	const struct addrset *clients, *trusted_proxies;
 	/* how much of it */
 	struct conf_limit **conn_limits, **auth_limits; /* NULL-ended, or NULL */
 	enum log_level conn_limit_level;
 	bool conn_limit_dry_run;
 	struct conf_network **limit_exempt;
 	const struct addrset *unlimited;        /* made of it; borrowed from conf->addrsets; NULL: nobody */
-	const char **kept_headers;      /* NULL-ended, or NULL: those of the auth server's answer by which connections are limited */
+	/* NULL-ended, or NULL: those of the auth server's answer by which connections are limited */
+	const char **kept_headers;
 	const struct conf_resolver *resolver;   /* how SMTP clients are called; NULL: nobody asks */
 	uint64_t resolver_timeout;      /* how long a greeting waits for that */
 	/* who is it */
 	struct conf_auth **auth;        /* NULL-ended: the sources in the order in which they are asked; at least one */
 	struct conf_cache *auth_cache;  /* NULL: none */
-	uint64_t auth_failure_delay;    /* the first refusal of a session is held back for so long, each further one twice as long; 0: off */
+	/* the first refusal of a session is held back for so long, each further one twice as long; 0: off */
+	uint64_t auth_failure_delay;
 	uint64_t auth_http_timeout;
 	size_t auth_http_buffer;
 	struct conf_header **auth_http_headers;         /* NULL-ended, or NULL */
@@ -343,7 +355,8 @@ struct server {
 	bool proxy_imap_id;             /* IMAP backends are told by ID where the client comes from */
 	bool proxy_smtp_auth;
 	enum proxy_auth proxy_auth;
-	const char *master_user, *master_pass;  /* proxy_master_user: logs in for those who left no password; NULL: there is none */
+	/* proxy_master_user: logs in for those who left no password; NULL: there is none */
+	const char *master_user, *master_pass;
 	bool master_always;             /* ... and for all others */
 	uint64_t smtp_greeting_delay;
 	/* TLS */

@@ -11,17 +11,31 @@
 #include <stdint.h>
 
 enum ipc_kind {
-	IPC_READY = 1,  /* child -> master: it serves, and is of version `index`; a helper's `value`: the methods it can answer (enum method), 0: unsaid */
-	IPC_FAILED,     /* child -> master: it cannot start, and is of version `index`; `value` is an errno, or 0: it has said why */
+	/*
+	 * child -> master: it serves, and is of version `index`; a helper's `value`: the methods it
+	 * can answer (enum method), 0: unsaid
+	 */
+	IPC_READY = 1,
+	/* child -> master: it cannot start, and is of version `index`; `value` is an errno, or 0: it has said why */
+	IPC_FAILED,
 	IPC_LOGFILE,    /* master -> child: descriptor of log file `index`, reopened */
 	IPC_FEED,       /* master -> helper: fresh descriptor of the file it reads; `value` is its number */
 	IPC_SETTING,    /* master -> helper: setting number `index` is `value`, or the descriptor holds it */
 	IPC_START,      /* master -> helper: that was the last setting; `value` is not 0: a file follows */
-	IPC_FED,        /* helper -> master: it answers from file number `value` now; `index`: the methods, as in IPC_READY */
+	/* helper -> master: it answers from file number `value` now; `index`: the methods, as in IPC_READY */
+	IPC_FED,
 	IPC_UNFED,      /* helper -> master: file number `value` is of no use, it answers from the one before */
 	IPC_SETTLE,     /* master -> worker: give back what `value` dead slots from `index` on held in zones */
-	IPC_SETTLED,    /* worker -> master: that of the slots from `index` on is done; `value` 0: not all of it could be had, ask again */
-	IPC_GIVEN_UP,   /* master -> worker: `value` listens from `index` on will be nobody's: whoever waits there is yours to take before QUIT */
+	/*
+	 * worker -> master: that of the slots from `index` on is done; `value` 0: not all of it
+	 * could be had, ask again
+	 */
+	IPC_SETTLED,
+	/*
+	 * master -> worker: `value` listens from `index` on will be nobody's: whoever waits there
+	 * is yours to take before QUIT
+	 */
+	IPC_GIVEN_UP,
 };
 
 /*
@@ -32,8 +46,10 @@ enum ipc_kind {
  */
 enum ipc_setting {
 	IPC_SET_LABEL,          /* text: the source's label, for log lines and the process title */
-	IPC_SET_LOG_FILE,       /* descriptor of a log file or stderr; value: level + 256 * the IPC_LOGFILE index (0xffffff: stderr) */
-	IPC_SET_LOG_SYSLOG,     /* text: address, tag, hostname ("" for none), each ended by NUL; value: level + 256 * priority */
+	/* descriptor of a log file or stderr; value: level + 256 * the IPC_LOGFILE index (0xffffff: stderr) */
+	IPC_SET_LOG_FILE,
+	/* text: address, tag, hostname ("" for none), each ended by NUL; value: level + 256 * priority */
+	IPC_SET_LOG_SYSLOG,
 	IPC_SET_SOURCE,         /* text: the source's own settings, "name=value" lines; its kind knows them */
 };
 

@@ -258,7 +258,8 @@ write_line(int fd, const struct line *line)
 static void
 write_to_terminal(enum log_level level, const struct line *line)
 {
-	dprintf(STDERR_FILENO, "postern: [%s] %.*s", names[level], (int)(line->len - line->head), line->bytes + line->head);
+	dprintf(STDERR_FILENO, "postern: [%s] %.*s", names[level], (int)(line->len - line->head),
+	    line->bytes + line->head);
 }
 
 static void

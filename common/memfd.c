@@ -63,7 +63,8 @@ view_behind(int fd, size_t bytes, void **writable)
 {
 	const void *view;
 
-	if (ftruncate(fd, (off_t)bytes) == -1 || (*writable = map(fd, bytes, PROT_READ | PROT_WRITE, MAP_SHARED)) == NULL)
+	if (ftruncate(fd, (off_t)bytes) == -1 ||
+	    (*writable = map(fd, bytes, PROT_READ | PROT_WRITE, MAP_SHARED)) == NULL)
 		return NULL;
 	if ((fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_FUTURE_WRITE) == 0 || fcntl(fd, F_ADD_SEALS, SEALS) == 0) &&
 	    (view = map(fd, bytes, PROT_READ, MAP_SHARED)) != NULL)

@@ -30,7 +30,10 @@ int memfd_freeze(int fd);
 const void *memfd_view(int fd, size_t *bytes);
 void memfd_leave(const void *view, size_t bytes);
 
-/* Maps `fd` for reading and writing. NULL with errno: EINVAL when it is not sealed or not of `bytes`. Free with munmap(2). */
+/*
+ * Maps `fd` for reading and writing. NULL with errno: EINVAL when it is not sealed or not of
+ * `bytes`. Free with munmap(2).
+ */
 void *memfd_map(int fd, size_t bytes);
 
 #endif

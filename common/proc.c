@@ -139,7 +139,8 @@ prove(uid_t uid, gid_t gid)
 
 	if (getresuid(&real, &effective, &saved) == -1 || getresgid(&real_gid, &effective_gid, &saved_gid) == -1)
 		return -1;
-	if (real != uid || effective != uid || saved != uid || real_gid != gid || effective_gid != gid || saved_gid != gid)
+	if (real != uid || effective != uid || saved != uid || real_gid != gid || effective_gid != gid ||
+	    saved_gid != gid)
 		goto refuse;
 	if (uid == 0)
 		return 0;

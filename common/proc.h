@@ -56,7 +56,10 @@ void proc_keep_only(int lowest, struct proc_keep *keep);
 /* Opens 0, 1 and 2 on /dev/null where they are closed, so that no socket becomes one of them. */
 int proc_hold_standard(void);
 
-/* Blocks what the process handles by signalfd and returns that descriptor, or -1 with errno. SIGPIPE and SIGSYS are ignored. */
+/*
+ * Blocks what the process handles by signalfd and returns that descriptor, or -1 with errno.
+ * SIGPIPE and SIGSYS are ignored.
+ */
 int proc_signalfd(const int *signals, size_t count);
 
 /* Puts every signal back to its default and unblocks all: what a child does before exec. */

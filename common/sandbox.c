@@ -72,7 +72,8 @@ static const uint32_t refused[] = {
 	/* reach into other processes */
 	__NR_ptrace, __NR_process_vm_readv, __NR_process_vm_writev, __NR_pidfd_getfd, __NR_kcmp,
 	/* reach into the kernel */
-	__NR_bpf, __NR_perf_event_open, __NR_io_uring_setup, __NR_userfaultfd, __NR_keyctl, __NR_add_key, __NR_request_key,
+	__NR_bpf, __NR_perf_event_open, __NR_io_uring_setup, __NR_userfaultfd,
+	__NR_keyctl, __NR_add_key, __NR_request_key,
 	__NR_init_module, __NR_finit_module, __NR_delete_module, __NR_kexec_load, __NR_kexec_file_load,
 	__NR_reboot, __NR_swapon, __NR_swapoff, __NR_acct,
 	/* the older forms that only some machines have */

@@ -160,7 +160,8 @@ leave_from(int fd, const struct addr *from, bool transparent, const char **step)
 	struct sockaddr_storage sa = { 0 };
 
 	*step = "setsockopt";
-	if (transparent && set(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1) == -1)
+	if (transparent &&
+	    set(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1) == -1)
 		return -1;
 	if (set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) == -1)
 		return -1;

@@ -203,7 +203,8 @@ set_cache(struct tlsbase *base, const struct conf_tls *tls)
 	static const long modes[] = {
 		[SSL_CACHE_OFF] = SSL_SESS_CACHE_OFF,
 		/* Some clients want to hear that a session could be resumed: they are told so. */
-		[SSL_CACHE_NONE] = SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_AUTO_CLEAR | SSL_SESS_CACHE_NO_INTERNAL_STORE,
+		[SSL_CACHE_NONE] =
+		    SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_AUTO_CLEAR | SSL_SESS_CACHE_NO_INTERNAL_STORE,
 		[SSL_CACHE_BUILTIN] = SSL_SESS_CACHE_SERVER,
 		[SSL_CACHE_SHARED] = SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_AUTO_CLEAR | SSL_SESS_CACHE_NO_INTERNAL,
 	};

@@ -213,8 +213,10 @@ load_key(struct tlscert *cert, const char *name, const char *passwords, char *wh
 		cert->key = read_with_passwords(read, name, passwords, &answer, why, size);
 	if (cert->key == NULL && *why == '\0' && answer.asked && passwords == NULL) {
 		ERR_clear_error();
-		snprintf(why, size, "cannot load certificate key \"%s\": it is encrypted, and there is no password file "
-		    "for it", name);
+		snprintf(why, size,
+		    "cannot load certificate key \"%s\": it is encrypted, and there is no password file "
+		    "for it",
+		    name);
 	} else if (cert->key == NULL && *why == '\0') {
 		tlserror_write(why, size, "cannot load certificate key \"%s\": %s() failed", name, answer.failed);
 	}

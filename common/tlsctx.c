@@ -25,7 +25,8 @@ struct side {
 	struct tls_choice *choice;      /* borrowed; NULL once it has chosen */
 	const char *alpn;
 	bool heard;                     /* a ClientHello; after a HelloRetryRequest comes another */
-	int fault;                      /* of the client's certificate: the first that nothing excuses, else the first */
+	/* of the client's certificate: the first that nothing excuses, else the first */
+	int fault;
 };
 
 static int side_index = -1;             /* of SSL: struct side */
@@ -46,7 +47,10 @@ context_of(const SSL *ssl)
 
 /* ---- whose settings: the ClientHello ---- */
 
-/* RFC 6066 section 3: a list of names of which we know the type "host". Lower case, no dot behind; false if there is none. */
+/*
+ * RFC 6066 section 3: a list of names of which we know the type "host". Lower case, no dot behind;
+ * false if there is none.
+ */
 static bool
 read_sni(SSL *ssl, char name[NAME_MAX_LEN + 1])
 {

@@ -112,7 +112,10 @@ const struct tlscert *tlsctx_certificate(const struct tlsctx *context, size_t in
 /* When its OCSP response ends; 0: it has none, or one without an end. */
 time_t tlsctx_staple_expiry(const struct tlsctx *context);
 
-/* Ticket keys of our own: new ones after this many seconds, the longest life of a session now in use, by this function. */
+/*
+ * Ticket keys of our own: new ones after this many seconds, the longest life of a session now in
+ * use, by this function.
+ */
 unsigned tlspool_ticket_period(const struct tlspool *pool);
 void tlspool_rotate_tickets(struct tlspool *pool);
 

@@ -222,8 +222,8 @@ get_cache(const struct build *b)
 	if (kept == NULL && (cache = tlscache_new(b->tls->cache_zone, b->tls->cache_bytes, b->pool->left)) != NULL)
 		return tlskept_add(&b->pool->all, key, cache, destroy_cache);
 	if (kept == NULL)
-		snprintf(b->why, b->size, "session cache \"%s\" of %zu bytes cannot be made (%d: %s)", b->tls->cache_zone,
-		    b->tls->cache_bytes, errno, strerror(errno));
+		snprintf(b->why, b->size, "session cache \"%s\" of %zu bytes cannot be made (%d: %s)",
+		    b->tls->cache_zone, b->tls->cache_bytes, errno, strerror(errno));
 	mem_free(key);
 	return kept;
 }

@@ -65,7 +65,8 @@ read_response(const char *path, char *why, size_t size)
 	OCSP_RESPONSE *response = bio == NULL ? NULL : d2i_OCSP_RESPONSE_bio(bio, NULL);
 
 	if (response == NULL)
-		tlserror_write(why, size, "%s(\"%s\") failed", bio == NULL ? "BIO_new_file" : "d2i_OCSP_RESPONSE_bio", path);
+		tlserror_write(why, size, "%s(\"%s\") failed", bio == NULL ? "BIO_new_file" : "d2i_OCSP_RESPONSE_bio",
+		    path);
 	BIO_free(bio);
 	return response;
 }

@@ -16,7 +16,10 @@
 struct tlscert;
 struct tlsstaple;
 
-/* NULL with the reason in `why`: it cannot be read, is no good answer, or speaks of none of the `count` certificates. */
+/*
+ * NULL with the reason in `why`: it cannot be read, is no good answer, or speaks of none of the
+ * `count` certificates.
+ */
 struct tlsstaple *tlsstaple_load(const char *path, const struct tlscert *const *certs, size_t count, char *why,
     size_t size);
 void tlsstaple_free(struct tlsstaple **staplep);

@@ -283,8 +283,8 @@ set_up(const struct tlsticket *t, const struct key *key, bool half, const unsign
 }
 
 static enum tlsticket_found
-prepare(const struct tlsticket *t, const struct key *keys, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
-    EVP_MAC_CTX *mac, int seal)
+prepare(const struct tlsticket *t, const struct key *keys, unsigned char *name, unsigned char *iv,
+    EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seal)
 {
 	size_t i = 0;
 

@@ -201,7 +201,9 @@ read_files(struct reading *r, const char *shown, const char *hidden)
 static struct reading
 begin(char *why, size_t size)
 {
-	struct reading r = { .trust = mem_alloc(sizeof(*r.trust)), .digest = EVP_MD_CTX_new(), .why = why, .size = size };
+	struct reading r = {
+		.trust = mem_alloc(sizeof(*r.trust)), .digest = EVP_MD_CTX_new(), .why = why, .size = size
+	};
 
 	ERR_clear_error();
 	r.trust->store = X509_STORE_new();

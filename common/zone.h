@@ -39,7 +39,10 @@ struct zone_spec {
 /* A new, empty zone. NULL with errno when there is no room for it; ENOSPC: `bytes` holds not even one bucket. */
 struct zone *zone_new(const struct zone_spec *spec);
 
-/* Maps the zone behind `fd` (taken over on success). NULL with errno; EINVAL: it is none of ours or was made for another spec. */
+/*
+ * Maps the zone behind `fd` (taken over on success). NULL with errno; EINVAL: it is none of ours or
+ * was made for another spec.
+ */
 struct zone *zone_open(int fd, const struct zone_spec *spec);
 
 void zone_free(struct zone **zonep);

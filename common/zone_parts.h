@@ -56,7 +56,8 @@ struct zone {
 	unsigned char *map;
 	_Atomic uint32_t *locks;        /* dense and apart, so that the master touches nothing else */
 	unsigned char *first_bucket;
-	uint32_t *uses;                 /* by slot: lines from here on were never used; apart, so that looking is cheap */
+	/* by slot: lines from here on were never used; apart, so that looking is cheap */
+	uint32_t *uses;
 	struct zone_ledger *ledgers;    /* by slot; sparse, most are never touched */
 	struct siphash_key key;
 	/* this process's own: which lines of its ledger are free */

@@ -40,7 +40,8 @@ compare_families(const struct conf_bind *bind, const struct conf_name *backend)
 
 		if (is_client ? to->addr.family != AF_UNIX : to->addr.family == bind->addr.family)
 			continue;
-		conf_say(LOG_WARN, &bind->place, is_client ? "\"proxy_bind\": %s cannot be connected from clients' addresses" :
+		conf_say(LOG_WARN, &bind->place, is_client ?
+		    "\"proxy_bind\": %s cannot be connected from clients' addresses" :
 		    "\"proxy_bind\": connections to %s do not come from this address",
 		    endpoint_format(text, sizeof(text), to));
 	}

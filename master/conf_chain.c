@@ -186,9 +186,10 @@ confirm(const struct server *server, const unsigned *said)
 			source = find_unable(server, method->value, said);
 		if (source == NULL)
 			continue;
-		conf_say(LOG_EMERG, &server->place, "\"%s_auth %s\" cannot be served by \"%s\" \"%s\", which holds only "
-		    "hashes of passwords: leave it out, or store passwords as {PLAIN}", protocol_name(server->protocol),
-		    method->text, conf_source_directive(source->kind), source->label);
+		conf_say(LOG_EMERG, &server->place,
+		    "\"%s_auth %s\" cannot be served by \"%s\" \"%s\", which holds only "
+		    "hashes of passwords: leave it out, or store passwords as {PLAIN}",
+		    protocol_name(server->protocol), method->text, conf_source_directive(source->kind), source->label);
 		return -1;
 	}
 	return 0;

@@ -23,8 +23,9 @@ complete(const struct conf *conf, enum conf_limit_kind kind, struct conf_limit *
 		(*limits)->zone = find(conf, kind, (*limits)->name);
 		if ((*limits)->zone != NULL)
 			continue;
-		conf_say(LOG_EMERG, &(*limits)->place, "unknown zone \"%s\" in \"%s\" directive: no \"%s_zone\" makes it",
-		    (*limits)->name, directives[kind], directives[kind]);
+		conf_say(LOG_EMERG, &(*limits)->place,
+		    "unknown zone \"%s\" in \"%s\" directive: no \"%s_zone\" makes it", (*limits)->name,
+		    directives[kind], directives[kind]);
 		return -1;
 	}
 	return 0;

@@ -10,7 +10,10 @@
 struct conf_build;
 struct server;
 
-/* Gives the limits of a server, or of the mail block, their zones. Returns 0, or -1 for one that is none, and that was said. */
+/*
+ * Gives the limits of a server, or of the mail block, their zones. Returns 0, or -1 for one that is
+ * none, and that was said.
+ */
 int conf_limits_complete(struct conf_build *b, struct server *server);
 
 #endif

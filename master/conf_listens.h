@@ -11,7 +11,10 @@
 
 struct conf;
 
-/* Fills in conf->listens, in the order of the text. Returns 0, or -1 when an address is wrongly there twice, and that has been said. */
+/*
+ * Fills in conf->listens, in the order of the text. Returns 0, or -1 when an address is wrongly
+ * there twice, and that has been said.
+ */
 int conf_listens_expand(struct conf *conf);
 
 #endif

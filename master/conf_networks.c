@@ -41,7 +41,8 @@ find_heir(const struct conf *conf, size_t index)
 	const struct server *server = conf->servers[index];
 
 	for (size_t i = 0; i < index; i++)
-		if (conf->servers[i]->access == server->access && conf->servers[i]->real_ip_from == server->real_ip_from)
+		if (conf->servers[i]->access == server->access &&
+		    conf->servers[i]->real_ip_from == server->real_ip_from)
 			return conf->servers[i];
 	return NULL;
 }
@@ -67,7 +68,8 @@ conf_networks_build(struct conf *conf)
 		const struct server *heir = find_heir(conf, i);
 
 		server->clients = heir != NULL ? heir->clients : build(conf, server->access, false);
-		server->trusted_proxies = heir != NULL ? heir->trusted_proxies : build(conf, server->real_ip_from, true);
+		server->trusted_proxies =
+		    heir != NULL ? heir->trusted_proxies : build(conf, server->real_ip_from, true);
 		server->unlimited = build_exempt(conf, i);
 	}
 }

@@ -56,8 +56,10 @@ check_certificates(const struct conf_tls *tls, const char *mode, const struct co
 		conf_say(LOG_EMERG, place, "no \"%s\" is defined for the \"%s\" directive",
 		    certificates == 0 ? "ssl_certificate" : "ssl_certificate_key", mode);
 	else
-		conf_say(LOG_EMERG, place, "no \"ssl_certificate_key\" is defined for certificate \"%s\" and the \"%s\" "
-		    "directive", tls->certificates[certificates - 1], mode);
+		conf_say(LOG_EMERG, place,
+		    "no \"ssl_certificate_key\" is defined for certificate \"%s\" and the \"%s\" "
+		    "directive",
+		    tls->certificates[certificates - 1], mode);
 	return -1;
 }
 
@@ -92,8 +94,8 @@ check_peer_side(struct conf_build *b, const struct server *server, const struct 
 	if (count(tls->keys) >= certificates)
 		return 0;
 	directive = mem_printf("%s_certificate", prefix);
-	conf_say(LOG_EMERG, place_of(b, server, directive), "no \"%s_key\" is defined for certificate \"%s\"", directive,
-	    tls->certificates[certificates - 1]);
+	conf_say(LOG_EMERG, place_of(b, server, directive), "no \"%s_key\" is defined for certificate \"%s\"",
+	    directive, tls->certificates[certificates - 1]);
 	mem_free(directive);
 	return -1;
 }

@@ -135,8 +135,9 @@ add_zone(struct conf_build *b, const struct directive *d, struct conf_limit_zone
 
 		if (strcmp(other->name, zone->name) != 0)
 			continue;
-		conf_say(LOG_EMERG, &b->place, "duplicate zone \"%s\" in \"%s\" directive: it is there since line %u of %s",
-		    zone->name, d->name, other->place.line, other->place.file != NULL ? other->place.file : "-g");
+		conf_say(LOG_EMERG, &b->place,
+		    "duplicate zone \"%s\" in \"%s\" directive: it is there since line %u of %s", zone->name, d->name,
+		    other->place.line, other->place.file != NULL ? other->place.file : "-g");
 		return CONF_SAID;
 	}
 	zone->index = (unsigned)conf->limit_zone_count++;
@@ -216,7 +217,8 @@ set_limit(struct conf_build *b, const struct directive *d, void *field, size_t a
 			return "is duplicate";
 	*limit = (struct conf_limit){ .name = arena_strdup(b->arena, argv[0]), .place = b->place };
 	if (argc > 1 && (num_parse(argv[1], COUNT_MAX, &limit->most) == -1 || limit->most == 0)) {
-		conf_say(LOG_EMERG, &b->place, "invalid number of connections \"%s\" in \"%s\" directive", argv[1], d->name);
+		conf_say(LOG_EMERG, &b->place, "invalid number of connections \"%s\" in \"%s\" directive", argv[1],
+		    d->name);
 		return CONF_SAID;
 	}
 	arena_append(b->arena, field, limit);

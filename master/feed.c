@@ -17,7 +17,10 @@
 #define SETTLE_MS 50            /* a burst of changes is told once */
 #define LOOK_MS 2000            /* how often every file is looked at */
 
-/* Who has a file open for writing, and does not write for so long, is not waited for: while its owner has nothing, and later. */
+/*
+ * Who has a file open for writing, and does not write for so long, is not waited for: while its
+ * owner has nothing, and later.
+ */
 #define FIRST_PATIENCE_MS 2000
 #define PATIENCE_MS 60000
 

@@ -32,7 +32,10 @@ struct feed *feed_new(struct loop *loop);
 /* Every watch must be gone by then. NULL is fine; leaves NULL. */
 void feed_free(struct feed **feedp);
 
-/* Opens a regular file for reading, through symbolic links. Returns the descriptor, or -1 with the reason logged at `level`. */
+/*
+ * Opens a regular file for reading, through symbolic links. Returns the descriptor, or -1 with the
+ * reason logged at `level`.
+ */
 int feed_open(const char *path, enum log_level level);
 
 /*

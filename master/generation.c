@@ -231,7 +231,8 @@ generation_open(struct generation_means *means, struct conf *conf, const struct 
 		conf->sources[i]->mailbox = -1;
 	/* Sockets last: they are what others can see. */
 	if (logfile_open_all(conf) == 0 && open_bell(g) == 0 && tls_build(means->tls, conf) == 0 &&
-	    zones_use(means->zones, conf) == 0 && listener_open(conf, old == NULL ? NULL : old->conf, means->inherited) == 0)
+	    zones_use(means->zones, conf) == 0 &&
+	    listener_open(conf, old == NULL ? NULL : old->conf, means->inherited) == 0)
 		return g;
 	free_generation(g);
 	return NULL;

@@ -59,8 +59,8 @@ struct generation_means {
 /*
  * Takes `conf` over: opens its logs, builds its TLS contexts, makes its zones and opens its
  * listening sockets, which are taken from `old` (NULL: there is none) or from what was
- * inherited, where they are the same. Forks nobody. NULL with the reason logged when that fails, and then `conf` is gone
- * and `old` is as it was.
+ * inherited, where they are the same. Forks nobody. NULL with the reason logged when that fails,
+ * and then `conf` is gone and `old` is as it was.
  */
 struct generation *generation_open(struct generation_means *means, struct conf *conf,
     const struct generation *old);

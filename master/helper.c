@@ -118,11 +118,13 @@ say_missing(const struct conf_source *source, const char *path, int error)
 	const char *package = programs[source->kind].package, *directive = conf_source_directive(source->kind);
 
 	if (error == ENOENT && package != NULL)
-		conf_say(LOG_EMERG, &source->place, "\"%s\" needs the program \"%s\", which is not there: install %s, or "
-		    "build with %s", directive, path, package, programs[source->kind].option);
+		conf_say(LOG_EMERG, &source->place,
+		    "\"%s\" needs the program \"%s\", which is not there: install %s, or "
+		    "build with %s",
+		    directive, path, package, programs[source->kind].option);
 	else
-		conf_say(LOG_EMERG, &source->place, "\"%s\" needs a program, but open() \"%s\" failed %s", directive, path,
-		    log_errno(error));
+		conf_say(LOG_EMERG, &source->place, "\"%s\" needs a program, but open() \"%s\" failed %s", directive,
+		    path, log_errno(error));
 }
 
 static int
@@ -144,8 +146,10 @@ choose_account(struct helper_plan *plan, const struct conf_source *source)
 	if (source->account == NULL)
 		return 0;
 	if (geteuid() != 0) {
-		conf_say(LOG_WARN, &source->place, "\"%s\" sees no more than its user may, since the master process does not "
-		    "run with super-user privileges", conf_source_directive(source->kind));
+		conf_say(LOG_WARN, &source->place,
+		    "\"%s\" sees no more than its user may, since the master process does not "
+		    "run with super-user privileges",
+		    conf_source_directive(source->kind));
 		return 0;
 	}
 	if ((account = getpwnam(source->account)) == NULL) {
@@ -359,7 +363,8 @@ helper_instruct(const struct helper_plan *plan, struct place *place)
 {
 	const struct ipc_message start = { .kind = IPC_START, .value = plan->has_file };
 
-	if (tell_text(place, IPC_SET_LABEL, plan->label) == -1 || tell_text(place, IPC_SET_SOURCE, plan->settings) == -1)
+	if (tell_text(place, IPC_SET_LABEL, plan->label) == -1 ||
+	    tell_text(place, IPC_SET_SOURCE, plan->settings) == -1)
 		return -1;
 	for (unsigned i = 0; i < plan->log_count; i++)
 		if (tell_log(place, i, &plan->logs[i]) == -1)

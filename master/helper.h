@@ -49,7 +49,8 @@ struct helper_plan {
 	char *title;                    /* in ps(1), before the label */
 	int executable;                 /* owned */
 	int mailbox;                    /* owned: the end that helpers read */
-	int file;                       /* owned: a snapshot of the source's file as helpers have read it; -1: none yet */
+	/* owned: a snapshot of the source's file as helpers have read it; -1: none yet */
+	int file;
 	int fresh;                      /* owned: as it is now, while none of them has yet; -1: it is `file` */
 	int64_t file_number, fresh_number;      /* so that an answer tells of which it is */
 	const char *user;               /* whose account and groups it has, where we are root */

@@ -36,7 +36,10 @@ size_t inherited_share_port(const struct inherited *inherited, const struct conf
  */
 bool inherited_claim(struct inherited *inherited, struct conf_listen *listen);
 
-/* Closes what nobody has claimed, and says so of each; its file goes too, unless it is lent. NULL is fine; leaves NULL. */
+/*
+ * Closes what nobody has claimed, and says so of each; its file goes too, unless it is lent. NULL
+ * is fine; leaves NULL.
+ */
 void inherited_close(struct inherited **inheritedp);
 
 /* The same without a word. */

@@ -18,7 +18,8 @@
 struct opening {
 	struct conf *conf;
 	const struct conf *old;                 /* NULL: there is none */
-	const struct inherited *inherited;      /* what it does not want, the master before may go on to; NULL: nothing */
+	/* what it does not want, the master before may go on to; NULL: nothing */
+	const struct inherited *inherited;
 };
 
 /* The socket in `conf`, if it has one, that is the one `listen` wants. */
@@ -55,7 +56,8 @@ share_port(const struct conf *conf, const struct conf_listen *listen, bool share
 	for (size_t i = 0; conf != NULL && i < conf->listen_count; i++) {
 		const struct conf_listen *l = conf->listens[i];
 
-		if (l->fd != -1 && l->at.addr.family == listen->at.addr.family && l->at.addr.port == listen->at.addr.port)
+		if (l->fd != -1 && l->at.addr.family == listen->at.addr.family &&
+		    l->at.addr.port == listen->at.addr.port)
 			count += sock_share_port(l->fd, shared) == 0;
 	}
 	return count;

@@ -18,12 +18,15 @@ struct inherited;
 /*
  * Gives every address of `conf` its socket: that of `old` for the same address, or the one
  * that the process inherited (either may be NULL), else a new one. Without `old`, which somebody
- * serves with, it waits up to two seconds for addresses that are in use. Returns 0, or -1 with the reason logged, and then nothing
- * new is left open.
+ * serves with, it waits up to two seconds for addresses that are in use. Returns 0, or -1 with the
+ * reason logged, and then nothing new is left open.
  */
 int listener_open(struct conf *conf, const struct conf *old, struct inherited *inherited);
 
-/* Has `conf` the socket of `listen`, which is of another configuration? One that `listen` does not have, nobody misses. */
+/*
+ * Has `conf` the socket of `listen`, which is of another configuration? One that `listen` does not
+ * have, nobody misses.
+ */
 bool listener_keeps(const struct conf *conf, const struct conf_listen *listen);
 
 /* Takes back what listener_open() did. */

@@ -41,8 +41,8 @@ open_syslog(const struct log_target *target)
 	if (fd == -1)
 		log_say(LOG_EMERG, "socket() for syslog failed %s", log_errno(errno));
 	else if (error != 0)
-		log_say(LOG_WARN, "connect() to syslog %s failed %s", endpoint_format(text, sizeof(text), &target->server),
-		    log_errno(error));
+		log_say(LOG_WARN, "connect() to syslog %s failed %s",
+		    endpoint_format(text, sizeof(text), &target->server), log_errno(error));
 	return fd;
 }
 
@@ -114,7 +114,8 @@ give_to_workers(const struct conf *conf, const char *path, int fd)
 {
 	struct stat st;
 
-	if (geteuid() != 0 || fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid == conf->uid)
+	if (geteuid() != 0 || fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
+	    st.st_uid == conf->uid)
 		return;
 	if (fchown(fd, conf->uid, (gid_t)-1) == -1)
 		log_say(LOG_EMERG, "chown() \"%s\" failed %s", path, log_errno(errno));

@@ -22,7 +22,10 @@ typedef void names_callback(void *ctx, bool resolved);
 /* Resolves without waiting; `done` is called once, never from within. NULL if it cannot start, which is logged. */
 struct names *names_start(struct loop *loop, struct conf *conf, names_callback *done, void *ctx);
 
-/* Ends the child and forgets it; leaves NULL. No callback comes any more. To be called in or after the callback, too. */
+/*
+ * Ends the child and forgets it; leaves NULL. No callback comes any more. To be called in or after
+ * the callback, too.
+ */
 void names_free(struct names **namesp);
 
 /* Says that `pid` was reaped; returns whether it was the child's. NULL is fine. */

@@ -142,7 +142,8 @@ notify_new(void)
 	if (text == NULL || *text == '\0')
 		return n;
 	if (read_address(n, text) == -1) {
-		log_say(LOG_WARN, "NOTIFY_SOCKET is neither an absolute path nor \"@name\", the service manager is told nothing");
+		log_say(LOG_WARN,
+		    "NOTIFY_SOCKET is neither an absolute path nor \"@name\", the service manager is told nothing");
 		return n;
 	}
 	n->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

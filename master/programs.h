@@ -16,7 +16,10 @@ struct programs *programs_new(void);
 /* The file at `path`, or what it was when it proved itself. Returns a descriptor of the caller's, or -1 with errno. */
 int programs_open(const struct programs *programs, const char *path);
 
-/* A helper that runs what `fd` is has said READY: `path` means this file from now on, unless it means another already. */
+/*
+ * A helper that runs what `fd` is has said READY: `path` means this file from now on, unless it
+ * means another already.
+ */
 void programs_prove(struct programs *programs, const char *path, int fd);
 
 /* NULL is fine; leaves NULL. */

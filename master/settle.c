@@ -6,7 +6,7 @@
 #include "master/spawn.h"
 
 #define ASKED_MAX 64u           /* questions to one worker, as many as surely fit into its channel */
-#define RETRY_MS 200u           /* until those are asked again whose answer was "not all", or for whom nobody had room */
+#define RETRY_MS 200u /* until those are asked again whose answer was "not all", or for whom nobody had room */
 
 /* The ledgers of the dead: a worker of ours, or all that another master had. */
 struct debt {
@@ -199,7 +199,8 @@ settle_left(struct settle *settle, struct place *place, bool holds)
 	excuse(settle, place);
 	if (owes)
 		owe(settle, &(struct debt){
-		    .dead = BOARD_ONE(place->slot), .ours = true, .generation = place->generation, .birth = place->birth });
+		    .dead = BOARD_ONE(place->slot), .ours = true,
+		    .generation = place->generation, .birth = place->birth });
 	ask_all(settle);
 	return !owes;
 }

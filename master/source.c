@@ -152,7 +152,8 @@ judge_death(const struct seat *seat)
 
 	if (!seat->reading || plan->fresh == -1 || seat->given != plan->fresh_number || ++source->deaths < DEATHS_MAX)
 		return;
-	log_say(LOG_ERROR, "helper processes die while they read \"%s\", what was read before stays in force", source->path);
+	log_say(LOG_ERROR, "helper processes die while they read \"%s\", what was read before stays in force",
+	    source->path);
 	close(plan->fresh);
 	plan->fresh = -1;
 }

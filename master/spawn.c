@@ -109,8 +109,10 @@ take_ready(struct place *place, int64_t value)
 static void
 refuse_stranger(struct place *place)
 {
-	log_say(LOG_EMERG, "%s %ld is of another version than its master: upgrade the running master (SIGUSR2), or install "
-	    "the programs of one version", place->role->name, (long)place->pid);
+	log_say(LOG_EMERG,
+	    "%s %ld is of another version than its master: upgrade the running master (SIGUSR2), or install "
+	    "the programs of one version",
+	    place->role->name, (long)place->pid);
 	kill(place->pid, SIGKILL);
 }
 
@@ -378,7 +380,8 @@ log_death(const struct place *place, int status)
 		log_say(LOG_ALERT, "%s %ld exited on signal %d%s", name, pid, WTERMSIG(status),
 		    WCOREDUMP(status) ? " (core dumped)" : "");
 	else if (is_fatal(place, status) && !place->retired)
-		log_say(LOG_ALERT, "%s %ld exited with fatal code %d and cannot be respawned", name, pid, IPC_EXIT_FATAL);
+		log_say(LOG_ALERT, "%s %ld exited with fatal code %d and cannot be respawned", name, pid,
+		    IPC_EXIT_FATAL);
 	else
 		log_say(LOG_NOTICE, "%s %ld exited with code %d", name, pid, WEXITSTATUS(status));
 	log_last_words(place);

@@ -27,13 +27,19 @@ struct spawn;
 struct place_role {
 	const char *name;       /* what log lines call its processes: "worker process" */
 	enum board_kind kind;
-	bool knows_end;         /* IPC_EXIT_FATAL is its word; off: foreign code runs there, which may exit with any status */
+	/* IPC_EXIT_FATAL is its word; off: foreign code runs there, which may exit with any status */
+	bool knows_end;
 	/* In the new process, which still holds everything: becomes what it is to be, never returns. */
 	void (*become)(struct place *place, int channel);
-	/* A process was forked; NULL: there is nothing to tell it. Returns 0, or -1 with the reason logged: it is killed. */
+	/*
+	 * A process was forked; NULL: there is nothing to tell it. Returns 0, or -1 with the reason
+	 * logged: it is killed.
+	 */
 	int (*started)(struct place *place);
-	void (*ready)(struct place *place, int64_t value);      /* the first process of the place serves; IPC_READY's value */
-	void (*fed)(struct place *place, const struct ipc_message *message);    /* IPC_FED or IPC_UNFED came; NULL: it has no business to */
+	/* the first process of the place serves; IPC_READY's value */
+	void (*ready)(struct place *place, int64_t value);
+	/* IPC_FED or IPC_UNFED came; NULL: it has no business to */
+	void (*fed)(struct place *place, const struct ipc_message *message);
 	void (*room)(struct place *place);      /* place_tell() gave 1, now there is room; NULL: then it fails */
 	void (*failed)(struct place *place);    /* the place is empty and stays so */
 	void (*gone)(struct place *place);      /* the retired place is empty: its memory may go */
@@ -70,7 +76,10 @@ struct spawn_heir {
 	void *ctx;
 	/* The place has a slot and a channel: what it is told now, its process will read before all else. */
 	void (*awaited)(void *ctx, struct place *place);
-	/* The place's process is dead (pid 0: could not be forked). May its slot be taken again? Else board_release() it later. */
+	/*
+	 * The place's process is dead (pid 0: could not be forked). May its slot be taken again?
+	 * Else board_release() it later.
+	 */
 	bool (*left)(void *ctx, struct place *place);
 	/* IPC_SETTLED came. False if that means nothing. */
 	bool (*settled)(void *ctx, struct place *place, const struct ipc_message *message);
@@ -92,7 +101,10 @@ bool spawn_reaped(struct spawn *spawn, pid_t pid, int status);
 /* Sends `signal` to every process there is. */
 void spawn_signal_all(struct spawn *spawn, int signal);
 
-/* Makes the place and forks its first process. Returns 0, or -1 with the reason logged, and then there is no such place. */
+/*
+ * Makes the place and forks its first process. Returns 0, or -1 with the reason logged, and then
+ * there is no such place.
+ */
 int place_open(struct spawn *spawn, struct place *place, const struct place_role *role, uint32_t generation);
 
 /* Sends a message to the process, if there is one and it has room for it now. Returns 0, or -1. */

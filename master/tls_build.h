@@ -14,7 +14,10 @@ struct conf_tls;
 struct tlscert;
 struct tlspool;
 
-/* Sets `context` wherever TLS may be wanted. Returns 0, or -1 with the reason logged; then tls_release() is still to come. */
+/*
+ * Sets `context` wherever TLS may be wanted. Returns 0, or -1 with the reason logged; then
+ * tls_release() is still to come.
+ */
 int tls_build(struct tlspool *pool, struct conf *conf);
 
 /* Gives all contexts back. */

@@ -159,7 +159,8 @@ has_room(struct accept *a)
 static void
 give_up(struct accept *a, struct door *d, int error)
 {
-	log_say(LOG_ALERT, "accept4() on %s failed %s: nobody comes in there any more", d->listen->text, log_errno(error));
+	log_say(LOG_ALERT, "accept4() on %s failed %s: nobody comes in there any more", d->listen->text,
+	    log_errno(error));
 	leave(a, d);
 }
 

@@ -43,7 +43,8 @@ struct entry {
 	struct upstream_peers peers;    /* owned: where it may be found */
 	size_t next_peer;
 	uint64_t deadline_ms;           /* of the handover, on the loop's clock */
-	enum proxy_ssl ssl;             /* TLS towards the backend: what the source and the configuration want, united */
+	/* TLS towards the backend: what the source and the configuration want, united */
+	enum proxy_ssl ssl;
 	char *ssl_name;                 /* owned: whose certificate it has to show, as the source said; NULL */
 	char *host;                     /* owned: the backend's host as the source named it; NULL: proxy_pass */
 	char *target;                   /* owned: the backend as the source named it; NULL: proxy_pass */
@@ -69,7 +70,10 @@ struct entry *entry_new(const struct server *server, const struct addr *addr);
 /* Cancels the questions under way: nobody hears of their answers. NULL is fine. */
 void entry_cancel(struct entry *e);
 
-/* Makes the buffers as large as facts.server says, and a challenge if it wants one; SNI may have chosen another server. */
+/*
+ * Makes the buffers as large as facts.server says, and a challenge if it wants one; SNI may have
+ * chosen another server.
+ */
 void entry_fit(struct entry *e);
 
 /* Wipes what is secret, cancels what is under way, frees all. */

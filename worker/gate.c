@@ -47,7 +47,10 @@ say_note(struct session *s)
 	note[0] = '\0';
 }
 
-/* Closes so that our last words arrive: the client may be in the middle of a message, and a reset would take them back. */
+/*
+ * Closes so that our last words arrive: the client may be in the middle of a message, and a reset
+ * would take them back.
+ */
 static void
 part(struct session *s)
 {
@@ -64,7 +67,10 @@ backend_gone(struct session *s)
 	part(s);
 }
 
-/* Sends what has gathered. What a backend that has gone does not take is lost, but its last words may still be there. */
+/*
+ * Sends what has gathered. What a backend that has gone does not take is lost, but its last words
+ * may still be there.
+ */
 static int
 flush(struct session *s)
 {

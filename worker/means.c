@@ -22,7 +22,10 @@ is_judged_here(const struct credentials *c, const struct auth_answer *answer)
 	    (answer->source->kind == SOURCE_JWT || answer->source->kind == SOURCE_INTROSPECTION);
 }
 
-/* Is what a client of this method leaves of the kind that is to be shown? A password is no token, and a token no password. */
+/*
+ * Is what a client of this method leaves of the kind that is to be shown? A password is no token,
+ * and a token no password.
+ */
 static bool
 is_of_kind(enum method method, enum proxy_auth how)
 {

@@ -11,7 +11,10 @@
 
 struct session;
 
-/* Sends it to the backend that has just been connected, if the server wants that. False, with the reason logged: it could not. */
+/*
+ * Sends it to the backend that has just been connected, if the server wants that. False, with the
+ * reason logged: it could not.
+ */
 bool preface_send(struct session *s);
 
 #endif

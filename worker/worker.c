@@ -249,7 +249,8 @@ on_signal(struct loop_io *io, uint32_t events)
 	while (read(io->fd, &info, sizeof(info)) == sizeof(info)) {
 		int signal = (int)info.ssi_signo;
 
-		log_say(LOG_NOTICE, "signal %d (SIG%s) received from %u", signal, proc_signal_name(signal), info.ssi_pid);
+		log_say(LOG_NOTICE, "signal %d (SIG%s) received from %u", signal, proc_signal_name(signal),
+		    info.ssi_pid);
 		if (signal == SIGQUIT)
 			drain(w);
 		else if (signal == SIGTERM || signal == SIGINT)
@@ -343,7 +344,8 @@ watch_master(struct worker *w)
 		fail(w, "signalfd()", errno);
 	w->signals = (struct loop_io){ .fd = fd, .on_events = on_signal };
 	w->channel = (struct loop_io){ .fd = w->birth->channel, .on_events = on_channel };
-	if (loop_watch(w->shift.loop, &w->signals, EPOLLIN) == -1 || loop_watch(w->shift.loop, &w->channel, EPOLLIN) == -1)
+	if (loop_watch(w->shift.loop, &w->signals, EPOLLIN) == -1 ||
+	    loop_watch(w->shift.loop, &w->channel, EPOLLIN) == -1)
 		fail(w, "epoll_ctl()", errno);
 }
 

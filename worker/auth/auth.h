@@ -28,7 +28,10 @@ struct auth_request;    /* one question under way */
 /* What a source says about TLS towards the backend. */
 enum auth_ssl { AUTH_SSL_UNSAID, AUTH_SSL_OFF, AUTH_SSL_ON, AUTH_SSL_STARTTLS };
 
-/* AUTH_UNKNOWN comes from a source and never reaches the asker: the next one is asked, behind the last it is a refusal. */
+/*
+ * AUTH_UNKNOWN comes from a source and never reaches the asker: the next one is asked, behind the
+ * last it is a refusal.
+ */
 enum auth_outcome { AUTH_ACCEPTED, AUTH_REFUSED, AUTH_UNAVAILABLE, AUTH_UNKNOWN };
 
 struct auth_question {
@@ -39,7 +42,8 @@ struct auth_question {
 	uint64_t connection;            /* our number of the session */
 	const char *session;            /* our id of it, as in the log */
 	const struct log_origin *origin;        /* for what the source itself has to log */
-	const bool *left;               /* the client has closed its side: nobody waits for a later answer; NULL: it stays */
+	/* the client has closed its side: nobody waits for a later answer; NULL: it stays */
+	const bool *left;
 };
 
 #define AUTH_TRACE 32
@@ -67,7 +71,8 @@ struct auth_answer {
 	/* AUTH_REFUSED */
 	char *text;                     /* for the client, control bytes stripped; NULL: the protocol's usual words */
 	char *code;                     /* SMTP: Auth-Error-Code; NULL */
-	char *challenge;                /* XOAUTH2, OAUTHBEARER: the error challenge of RFC 7628 section 3.2.2, base64; NULL: ours */
+	/* XOAUTH2, OAUTHBEARER: the error challenge of RFC 7628 section 3.2.2, base64; NULL: ours */
+	char *challenge;
 	uint64_t wait_ms;               /* silence before the refusal is sent */
 	bool close;                     /* say it and close (auth_http without Auth-Wait) */
 	/* for a cache */

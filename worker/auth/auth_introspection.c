@@ -48,8 +48,8 @@ add_head(struct buf *out, const struct conf_source *conf, const struct conf_web 
 	    conf->keepalive > 0 ? "keep-alive" : "close");
 
 	failed |= add_client(out, conf);
-	return failed | buf_printf(out, "Accept: application/json\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-	    "Content-Length: %zu\r\n\r\n", body_len);
+	return failed | buf_printf(out, "Accept: application/json\r\n"
+	    "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %zu\r\n\r\n", body_len);
 }
 
 static int

@@ -31,7 +31,8 @@ struct auth_source {
 struct auth_request {
 	struct auth_source *source;             /* borrowed */
 	const struct auth_question *question;   /* borrowed from the asker */
-	bool is_last;                           /* none follows: an unknown user must cost what a wrong password costs */
+	/* none follows: an unknown user must cost what a wrong password costs */
+	bool is_last;
 	bool waiting;                           /* set by the kind: nothing happens now, the source wants us later */
 	bool fleeting;                          /* set by the kind: what it says is not for a cache */
 	/* auth.c's own: */

@@ -158,7 +158,10 @@ judge_backend(const struct http_answer *answer, const struct server *server, str
 	return ANSWER_FINAL;
 }
 
-/* The client's own secret was a digest of one challenge, or none at all: no backend takes that. Or is there another way in? */
+/*
+ * The client's own secret was a digest of one challenge, or none at all: no backend takes that. Or
+ * is there another way in?
+ */
 static bool
 needs_password(const struct auth_question *question)
 {

@@ -39,7 +39,9 @@ judge(const json_t *claims, const struct conf_token *want, const struct token_qu
 
 	if (!json_is_boolean(active))
 		return "\"active\" is neither true nor false";
-	return json_is_true(active) ? judge_claims(claims, want, question, out) : refuse(out, "the token is not active");
+	if (!json_is_true(active))
+		return refuse(out, "the token is not active");
+	return judge_claims(claims, want, question, out);
 }
 
 const char *

@@ -16,7 +16,9 @@ web_open(struct auth_source *base)
 	struct web_source *source = (struct web_source *)base;
 	const struct conf_source *conf = base->conf;
 	const struct http_keep keep = {
-		.connections = conf->keepalive, .requests = conf->keepalive_requests, .idle_ms = conf->keepalive_timeout,
+		.connections = conf->keepalive,
+		.requests = conf->keepalive_requests,
+		.idle_ms = conf->keepalive_timeout,
 	};
 	struct balance_server *servers;
 

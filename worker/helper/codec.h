@@ -28,10 +28,12 @@ struct helper_request {
 	uint64_t connection;            /* for log lines */
 	enum method method;
 	enum protocol protocol;
-	bool is_last;                   /* nobody is asked after us: make an unknown user as costly as a wrong password */
+	/* nobody is asked after us: make an unknown user as costly as a wrong password */
+	bool is_last;
 	struct addr client;
 	const char *user;
-	const char *secret;             /* the password; APOP, CRAM-MD5: the digest in hexadecimal; XOAUTH2, OAUTHBEARER: the token */
+	/* the password; APOP, CRAM-MD5: the digest in hexadecimal; XOAUTH2, OAUTHBEARER: the token */
+	const char *secret;
 	const char *authz;              /* authorization identity, when other than user */
 	const char *salt;               /* of APOP and CRAM-MD5 */
 	const char *server_name;

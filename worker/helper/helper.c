@@ -238,7 +238,8 @@ take_inheritance(const struct helper_kind *kind)
 		if (fstat(sockets[i], &st) == -1 || !S_ISSOCK(st.st_mode) ||
 		    fcntl(sockets[i], F_SETFL, flags & ~O_NONBLOCK) == -1 ||
 		    fcntl(sockets[i], F_SETFD, FD_CLOEXEC) == -1) {
-			fprintf(stderr, "%s: runs only under postern, which starts it for %s\n", kind->program, kind->name);
+			fprintf(stderr, "%s: runs only under postern, which starts it for %s\n", kind->program,
+			    kind->name);
 			exit(EXIT_FAILURE);
 		}
 	}
@@ -391,8 +392,8 @@ end_without_room(const struct helper *h)
 	int spare = fcntl(IPC_HELPER_MAILBOX, F_DUPFD_CLOEXEC, 0);
 
 	if (spare == -1) {
-		log_say(LOG_ALERT, "%s %s: no descriptor is left for a request %s, ending for another to begin", h->kind->name,
-		    h->label, log_errno(errno));
+		log_say(LOG_ALERT, "%s %s: no descriptor is left for a request %s, ending for another to begin",
+		    h->kind->name, h->label, log_errno(errno));
 		_exit(EXIT_FAILURE);
 	}
 	close(spare);
@@ -418,7 +419,8 @@ serve_next(struct helper *h)
 		give_up("recvmsg() on the mailbox", errno);
 	/* Any worker could send an empty packet, or shut the mailbox down for all. */
 	if (len == 0 && has_ended(IPC_HELPER_MAILBOX)) {
-		log_say(LOG_ALERT, "%s %s: the mailbox has been shut down, the next reload makes another", h->kind->name, h->label);
+		log_say(LOG_ALERT, "%s %s: the mailbox has been shut down, the next reload makes another",
+		    h->kind->name, h->label);
 		_exit(EXIT_FAILURE);
 	}
 	if (len > 0 && asker != -1)
@@ -433,7 +435,9 @@ serve_next(struct helper *h)
 _Noreturn void
 helper_run(int argc, char **argv, const struct helper_kind *kind)
 {
-	struct helper h = { .kind = kind, .label = mem_strdup(""), .settings = mem_strdup(""), .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct helper h = {
+		.kind = kind, .label = mem_strdup(""), .settings = mem_strdup(""), .lock = PTHREAD_MUTEX_INITIALIZER
+	};
 
 	proc_init(argc, argv);
 	ignore_signals();

@@ -23,17 +23,24 @@ struct helper_request;
 struct helper_source {
 	const char *label;
 	const char *settings;           /* "name=value" lines (conf_source.settings); "" */
-	int fd;                         /* the master's frozen copy of a file: memfd_view(), or pread(2); -1: there is none */
+	/* the master's frozen copy of a file: memfd_view(), or pread(2); -1: there is none */
+	int fd;
 };
 
 /* What a helper program is made of. */
 struct helper_kind {
 	const char *name;               /* "auth_file": the directive that asks for it */
 	const char *program;            /* "postern-auth-file" */
-	bool wants_file;                /* it never does without one; others are fed where the configuration names one */
+	/* it never does without one; others are fed where the configuration names one */
+	bool wants_file;
 	enum sandbox_level sandbox;     /* what it may still do when it serves */
-	unsigned recycle_after;         /* answers after which a fresh process takes its place: foreign code may leak; 0: never */
-	bool may_hang;                  /* foreign code runs in `answer`: a process that is still in it a second after the request's deadline kills itself */
+	/* answers after which a fresh process takes its place: foreign code may leak; 0: never */
+	unsigned recycle_after;
+	/*
+	 * foreign code runs in `answer`: a process that is still in it a second after the request's
+	 * deadline kills itself
+	 */
+	bool may_hang;
 	/* Loads what libraries load at first use, while files can still be opened. */
 	void (*prepare)(void);
 	/*
@@ -43,7 +50,10 @@ struct helper_kind {
 	 */
 	void *(*load)(const struct helper_source *source, char **why);
 	void (*unload)(void **loadedp);
-	/* The methods that can be answered at all from what was loaded (bits of enum method); NULL: whatever the configuration says. */
+	/*
+	 * The methods that can be answered at all from what was loaded (bits of enum method); NULL:
+	 * whatever the configuration says.
+	 */
 	unsigned (*methods)(const void *loaded);
 	/* One at a time. `reply` is the caller's to reset. */
 	void (*answer)(void *loaded, const struct helper_request *request, struct helper_reply *reply);

@@ -49,7 +49,7 @@ load(const struct helper_source *source, char **why)
 		unload(&loaded);
 		return NULL;
 	}
-	if (passwdfile_count(fresh->table) == 0)        /* as it is when installed; or the script that makes it had no list */
+	if (passwdfile_count(fresh->table) == 0) /* as it is when installed; or the script that makes it had no list */
 		log_say(LOG_WARN, "auth_file \"%s\" has no users, nobody can log in by it", source->label);
 	else
 		log_say(LOG_INFO, "auth_file \"%s\" read, %zu users", source->label, passwdfile_count(fresh->table));

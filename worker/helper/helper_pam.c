@@ -188,7 +188,8 @@ load(const struct helper_source *source, char **why)
 	if (stack->service != NULL && begin(stack, &attempt) == 0) {
 		end(&attempt);
 		if (!has_file(stack))   /* a slip of the pen, and whoever has an account may come in */
-			log_say(LOG_WARN, "auth_pam \"%s\": there is no such service in %s, PAM asks the one called \"other\"",
+			log_say(LOG_WARN,
+			    "auth_pam \"%s\": there is no such service in %s, PAM asks the one called \"other\"",
 			    stack->service, stack->directory != NULL ? stack->directory : "/etc/pam.d");
 		return stack;
 	}

@@ -98,7 +98,8 @@ read_rsa(struct jwk *key, const json_t *jwk)
 		why = "no memory";
 	else if ((why = judge_rsa(n, e)) == NULL &&
 	    (OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) != 1 ||
-	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) != 1 || (key->key = make_key("RSA", build)) == NULL))
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) != 1 ||
+	    (key->key = make_key("RSA", build)) == NULL))
 		why = "the RSA key is none";
 	key->type = JWA_RSA;
 	OSSL_PARAM_BLD_free(build);
@@ -142,7 +143,8 @@ read_ec(struct jwk *key, const json_t *jwk)
 	for (size_t i = 0; name != NULL && i < sizeof(curves) / sizeof(curves[0]); i++) {
 		if (strcmp(name, curves[i].name) != 0)
 			continue;
-		if (!read_octets(jwk, "x", &x) || !read_octets(jwk, "y", &y) || x.len != curves[i].len || y.len != curves[i].len)
+		if (!read_octets(jwk, "x", &x) || !read_octets(jwk, "y", &y) || x.len != curves[i].len ||
+		    y.len != curves[i].len)
 			return "\"x\" or \"y\" of an EC key is missing or invalid";
 		return read_point(key, &curves[i], &x, &y);
 	}

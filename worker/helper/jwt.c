@@ -112,10 +112,12 @@ judge_signature(const struct jwt *jwt, const struct jwks *set)
 		.text = jwt->header.text, .len = jwt->header.len + 1 + jwt->claims_text.len,
 		.signature = signature, .signature_len = signature == NULL ? 0 : signature_len,
 	};
-	const char *why = signature == NULL ? "the token's signature is malformed" : "no key is for the token's algorithm";
+	const char *why =
+	    signature == NULL ? "the token's signature is malformed" : "no key is for the token's algorithm";
 	EVP_PKEY *key;
 
-	for (unsigned tries = 0; signature != NULL && (key = jwks_next(set, &at, jwt->kid, jwt->alg)) != NULL; tries++) {
+	for (unsigned tries = 0; signature != NULL && (key = jwks_next(set, &at, jwt->kid, jwt->alg)) != NULL;
+	    tries++) {
 		if (tries == JWT_TRIES_MAX) {
 			why = "the token names no key, and there are too many to try";
 			break;
@@ -141,7 +143,9 @@ static enum jwt_verdict
 judge(struct jwt *jwt, const struct jwks *set, const struct conf_token *want, const struct token_question *question,
     struct token_finding *finding)
 {
-	const struct token_question strict = { .user = question->user, .now_ms = question->now_ms, .must_expire = true };
+	const struct token_question strict = {
+		.user = question->user, .now_ms = question->now_ms, .must_expire = true
+	};
 	const char *why;
 
 	if ((jwt->head = decode_object(&jwt->header, JWT_HEADER_MAX)) == NULL)

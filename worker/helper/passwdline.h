@@ -28,7 +28,8 @@ struct passwdline {
 	struct passwdline_slice user;
 	struct secret secret;
 	/* keys, as written */
-	struct passwdline_slice host, port, login, destuser, pass, reason, allow_nets, protocols, nologin, ssl, starttls;
+	struct passwdline_slice host, port, login, destuser, pass, reason, allow_nets, protocols, nologin, ssl,
+	    starttls;
 };
 
 /*

@@ -52,10 +52,12 @@ struct http_result {
 struct http_call {
 	const struct buf *request;      /* borrowed until the end: the whole of it, blank line and body included */
 	size_t head_max;                /* bytes of the answer's head */
-	size_t body_max;                /* bytes of the body of a 2xx answer, which is waited for; 0: it is not wanted */
+	/* bytes of the body of a 2xx answer, which is waited for; 0: it is not wanted */
+	size_t body_max;
 	uint64_t limit_ms;              /* for connecting, TLS and sending; again for the whole answer */
 	uint64_t deadline_ms;           /* on the loop's clock, for all of it; 0: none */
-	const struct conf_tls *tls;     /* borrowed for good: for https; the same in all calls of a client. NULL: http */
+	/* borrowed for good: for https; the same in all calls of a client. NULL: http */
+	const struct conf_tls *tls;
 	void (*on_header)(void *ctx, const char *name, const char *value);      /* as http_parse_head() */
 	void (*on_end)(void *ctx, const struct http_result *result);
 	void *ctx;

@@ -18,7 +18,8 @@
 
 struct tlsfacts {
 	char verify[128], alpn[ALPN_MAX + 1];
-	char *subject, *issuer, *common_name, *serial, *sha1, *sha256, *pem;  /* owned; NULL: no certificate, or not asked for */
+	/* owned; NULL: no certificate, or not asked for */
+	char *subject, *issuer, *common_name, *serial, *sha1, *sha256, *pem;
 };
 
 /* The text that was written to `out`, which is freed. */
@@ -139,13 +140,18 @@ tlsfacts_fill(struct tlsio *t, struct tls_facts *facts, bool pem)
 	if (pem && certificate != NULL && kept->pem == NULL)
 		kept->pem = pem_text(certificate);
 	*facts = (struct tls_facts){
-		.protocol = SSL_get_version(t->ssl), .cipher = SSL_get_cipher_name(t->ssl),
+		.protocol = SSL_get_version(t->ssl),
+		.cipher = SSL_get_cipher_name(t->ssl),
 		.resumed = SSL_session_reused(t->ssl) == 1,
 		.sni = t->is_client ? NULL : t->name,
 		.alpn = alpn_text(kept, t->ssl),
 		.verify = tlsctx_verify_text(t->ssl, kept->verify, sizeof(kept->verify)),
-		.subject = kept->subject, .issuer = kept->issuer, .common_name = kept->common_name, .serial = kept->serial,
-		.fingerprint = kept->sha1, .fingerprint_sha256 = kept->sha256,
+		.subject = kept->subject,
+		.issuer = kept->issuer,
+		.common_name = kept->common_name,
+		.serial = kept->serial,
+		.fingerprint = kept->sha1,
+		.fingerprint_sha256 = kept->sha256,
 		.certificate = pem ? kept->pem : NULL,
 	};
 	ERR_clear_error();

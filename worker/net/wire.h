@@ -3,10 +3,11 @@
  *
  * A BIO of our own. Work on a connection is done in steps, one at a time in a process:
  * what the socket gives and what OpenSSL writes during a step stands in two buffers that
- * all connections share, and so is the BIO shared, which stands for whoever has the step. At the step's end what gathered leaves in one send(2), and only
- * what the socket did not take, or OpenSSL did not ask for, is kept with the connection.
- * So an idle connection owns no buffer here, a flight of handshake messages or four
- * records are one system call, and OpenSSL is never told "not now" when it writes.
+ * all connections share, and so is the BIO shared, which stands for whoever has the step. At the
+ * step's end what gathered leaves in one send(2), and only what the socket did not take, or OpenSSL
+ * did not ask for, is kept with the connection. So an idle connection owns no buffer here, a flight
+ * of handshake messages or four records are one system call, and OpenSSL is never told "not now"
+ * when it writes.
  * Built on: buf, conn's flags, OpenSSL's BIO.
  */
 #ifndef POSTERN_WORKER_NET_WIRE_H

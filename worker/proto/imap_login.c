@@ -30,7 +30,8 @@ struct imap_login {
 	struct sasl_client sasl;        /* in AUTHENTICATE */
 	size_t eager_max;               /* literals up to this length need no invitation */
 	size_t literal_left;            /* bytes of a literal in an untagged response that are still to come */
-	bool awaits_id;                 /* ID was sent in front of the login: its answer comes first, and is not for the client */
+	/* ID was sent in front of the login: its answer comes first, and is not for the client */
+	bool awaits_id;
 	bool continued;                 /* the next line goes on with the response before that literal */
 };
 

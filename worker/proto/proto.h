@@ -30,8 +30,10 @@
 /* What a client claims to be. Strings are owned, hold no CR, LF or NUL, and are wiped by credentials_reset(). */
 struct credentials {
 	enum method method;
-	char *user;             /* never empty but for EXTERNAL and OAUTHBEARER: certificate or token say who it is; METHOD_NONE: NULL */
-	char *pass;             /* the password; APOP, CRAM-MD5: the 32 hexadecimal digits; XOAUTH2, OAUTHBEARER: the token; EXTERNAL: NULL */
+	/* never empty but for EXTERNAL and OAUTHBEARER: certificate or token say who it is; METHOD_NONE: NULL */
+	char *user;
+	/* the password; APOP, CRAM-MD5: the 32 hexadecimal digits; XOAUTH2, OAUTHBEARER: the token; EXTERNAL: NULL */
+	char *pass;
 	bool replaced;          /* pass is not what the client has shown: a source has put its own there */
 	char *authz;            /* authorization identity of PLAIN, when given and other than user; else NULL */
 	/* SMTP without authentication: argument of HELO, whole MAIL and RCPT command lines */
@@ -48,7 +50,8 @@ struct tls_facts {
 	const char *alpn;               /* the protocol that was agreed on; NULL: the client named none */
 	const char *verify;             /* "SUCCESS", "NONE", "FAILED:reason"; NULL: ssl_verify_client is off */
 	const char *subject, *issuer;   /* RFC 2253; as the next five, of a client's certificate */
-	const char *common_name;        /* UTF-8 without control characters; NULL: it has none of that kind, or several */
+	/* UTF-8 without control characters; NULL: it has none of that kind, or several */
+	const char *common_name;
 	const char *serial;             /* hexadecimal */
 	const char *fingerprint, *fingerprint_sha256;
 	const char *certificate;        /* PEM */
@@ -83,7 +86,8 @@ struct refusal {
 	const char *text;       /* without tag, status or code but for REFUSAL_BACKEND; NULL: none. One line */
 	const char *code;       /* SMTP: "535 5.7.0"; NULL: the protocol's usual one */
 	bool close;             /* auth_http without Auth-Wait: say it and close */
-	const char *challenge;  /* XOAUTH2, OAUTHBEARER: sent before the refusal, in base64 (RFC 7628 section 3.2.2); NULL: ours */
+	/* XOAUTH2, OAUTHBEARER: sent before the refusal, in base64 (RFC 7628 section 3.2.2); NULL: ours */
+	const char *challenge;
 	bool temporary;         /* REFUSAL_BACKEND: it said "not now" */
 };
 
@@ -118,7 +122,8 @@ enum login_verdict {
 	LOGIN_MORE,             /* waits for the backend */
 	LOGIN_DONE,             /* in: `reply` goes to the client; what is left in the input follows it */
 	LOGIN_REFUSED,          /* the backend says no to these credentials; `reply` is its line */
-	LOGIN_UNAVAILABLE,      /* the backend says not now, before it saw credentials or about itself; `reply` may be empty */
+	/* the backend says not now, before it saw credentials or about itself; `reply` may be empty */
+	LOGIN_UNAVAILABLE,
 	LOGIN_BROKEN,           /* it does not speak the protocol: `note` says how (level error) */
 	LOGIN_STARTTLS,         /* send `out`, shake hands, then call ->login_secured */
 };
@@ -153,7 +158,8 @@ struct login {
 	const struct login_task *task;  /* borrowed */
 	const char *action;             /* for log lines: "sending user name to upstream"; static */
 	bool credentials_sent;          /* from here on no other peer may be tried */
-	struct buf reply;               /* what the client is to get at LOGIN_DONE or LOGIN_REFUSED; limit proxy_buffer */
+	/* what the client is to get at LOGIN_DONE or LOGIN_REFUSED; limit proxy_buffer */
+	struct buf reply;
 	char note[PROTO_NOTE];
 };
 
@@ -203,7 +209,10 @@ const struct proto *proto_get(enum protocol protocol);
 /* The ->login_free of a half that owns nothing but what struct login has. */
 void login_free(struct login **loginp);
 
-/* Counts a command; false when max_commands or max_errors is passed, and `note` says so: then PROTO_CLOSE, unanswered. */
+/*
+ * Counts a command; false when max_commands or max_errors is passed, and `note` says so: then
+ * PROTO_CLOSE, unanswered.
+ */
 bool client_count_command(struct client *client);
 bool client_count_error(struct client *client);
 

@@ -14,8 +14,16 @@
 
 enum { LOCAL = 0x20, PROXY = 0x21 };
 enum { UNSPEC = 0x00, TCP4 = 0x11, TCP6 = 0x21, UNIX_STREAM = 0x31 };
-enum { TLV_ALPN = 0x01, TLV_AUTHORITY = 0x02, TLV_CRC32C = 0x03, TLV_UNIQUE_ID = 0x05, TLV_SSL = 0x20, TLV_SSL_VERSION = 0x21,
-	TLV_SSL_CN = 0x22, TLV_SSL_CIPHER = 0x23 };
+enum {
+	TLV_ALPN = 0x01,
+	TLV_AUTHORITY = 0x02,
+	TLV_CRC32C = 0x03,
+	TLV_UNIQUE_ID = 0x05,
+	TLV_SSL = 0x20,
+	TLV_SSL_VERSION = 0x21,
+	TLV_SSL_CN = 0x22,
+	TLV_SSL_CIPHER = 0x23
+};
 enum { CLIENT_SSL = 0x01, CLIENT_CERT_CONN = 0x02, CLIENT_CERT_SESS = 0x04 };
 
 /* What an IPv4 address begins with where it is written as IPv6. */
@@ -89,7 +97,8 @@ read_words(struct proxyhdr *header, const char *at, const char *end)
 	if (len != 4 || (family == AF_INET6 && memcmp(word, "TCP6", 4) != 0))
 		return false;
 	header->tells = true;
-	return read_address(&at, end, family, &header->source) && read_address(&at, end, family, &header->destination) &&
+	return read_address(&at, end, family, &header->source) &&
+	    read_address(&at, end, family, &header->destination) &&
 	    read_port(&at, end, &header->source) && read_port(&at, end, &header->destination) &&
 	    at == end && end[-1] != ' ';
 }
@@ -173,7 +182,9 @@ take_ip(struct addr *a, unsigned family, const unsigned char *ip, const unsigned
 {
 	bool is_mapped = family == TCP6 && memcmp(ip, mapped, sizeof(mapped)) == 0;
 
-	*a = (struct addr){ .family = family == TCP4 || is_mapped ? AF_INET : AF_INET6, .port = (uint16_t)read_u16(port) };
+	*a = (struct addr){
+		.family = family == TCP4 || is_mapped ? AF_INET : AF_INET6, .port = (uint16_t)read_u16(port),
+	};
 	memcpy(a->ip, is_mapped ? ip + sizeof(mapped) : ip, a->family == AF_INET ? 4 : 16);
 }
 
@@ -249,7 +260,8 @@ proxyhdr_read(struct proxyhdr *header, const void *bytes, size_t len, const char
 
 	*header = (struct proxyhdr){ .tells = false };
 	if (len > 0)
-		verdict = *(const char *)bytes == 'P' ? read_v1(header, bytes, len, why) : read_v2(header, bytes, len, why);
+		verdict =
+		    *(const char *)bytes == 'P' ? read_v1(header, bytes, len, why) : read_v2(header, bytes, len, why);
 	if (verdict != PROXYHDR_DONE)
 		*header = (struct proxyhdr){ .tells = false };
 	return verdict;

@@ -130,7 +130,10 @@ send_response(struct smtp_login *l, struct buf *out)
 	return LOGIN_BROKEN;
 }
 
-/* A backend that offers nothing is taken for one that has it all, as nginx does. A response too long for a command waits. */
+/*
+ * A backend that offers nothing is taken for one that has it all, as nginx does. A response too
+ * long for a command waits.
+ */
 static enum login_verdict
 send_auth(struct smtp_login *l, struct buf *out)
 {
@@ -228,7 +231,8 @@ on_ehlo(struct smtp_login *l, struct buf *out)
 		return introduce(l, out);
 	if (with_login && !can_be_sent(user, PROTO_USER_MAX))
 		return refuse(l, "invalid credentials for upstream");
-	if (l->attributes == 0 || (with_login && !smtp_xclient_takes_login(l->attributes) && server(l)->xclient_required))
+	if (l->attributes == 0 ||
+	    (with_login && !smtp_xclient_takes_login(l->attributes) && server(l)->xclient_required))
 		return on_no_xclient(l, out);
 	return sent(l, smtp_xclient_compose(out, l->attributes, l->common.task->facts, &told), AT_XCLIENT);
 }
