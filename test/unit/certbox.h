@@ -19,7 +19,10 @@ struct certbox_request {
 	const char *ip;         /* an address beside the name */
 };
 
-/* Makes the folder, and in it: ca, server and rsa (of ca), other (a CA), stranger (of other). For an unchecked fixture. */
+/*
+ * Makes the folder, and in it: ca, server and rsa (of ca), other (a CA), stranger (of other). For
+ * an unchecked fixture.
+ */
 void certbox_open(void);
 void certbox_close(void);
 

@@ -25,7 +25,8 @@ static const struct {
 	{ "10.0.0.0/8",         "11.0.0.1",               false },
 	{ "10.0.0.0/8",         "::ffff:10.1.2.3",        true },         /* addr_parse() unmaps it */
 	{ "::ffff:10.1.2.3",    "10.1.2.3",               true },
-	{ "::ffff:10.0.0.0/104", "10.255.0.1",            true },         /* bits are those of the form that is written */
+	/* bits are those of the form that is written */
+	{ "::ffff:10.0.0.0/104", "10.255.0.1",            true },
 	{ "::ffff:10.0.0.0/104", "11.0.0.1",              false },
 	{ "::ffff:10.0.0.0/104", "a00::1",                false },
 	{ "::ffff:0:0/96",      "192.0.2.1",              true },

@@ -40,7 +40,8 @@ make(void)
 	static const struct bequest_zone zones[] = {
 		{ .fd = 30, .bytes = 1 << 20, .parameters = 77, .entry_bytes = 8, .key_bytes = 16, .secret_len = 32,
 		    .kind = "limit_conn", .name = "addr", .secret = "this is a secret of 32 bytes it " },
-		{ .fd = 31, .bytes = 1 << 16, .entry_bytes = 256, .key_bytes = 40, .kind = "tls_session", .name = "TLS" },
+		{ .fd = 31, .bytes = 1 << 16, .entry_bytes = 256, .key_bytes = 40, .kind = "tls_session",
+		    .name = "TLS" },
 	};
 	struct heritage *h = heritage_new();
 

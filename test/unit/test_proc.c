@@ -278,7 +278,8 @@ static const struct {
 	{ "bin:/bin",     "x",              "FOLDER/bin/x" },
 	{ ":/bin",        "y",              "FOLDER/y" },
 	{ "/bin:",        "y",              "FOLDER/y" },
-	{ "FOLDER/bin:FOLDER", "y",         "FOLDER/y" },               /* bin/y is no file, and FOLDER/bin/z may not be run */
+	/* bin/y is no file, and FOLDER/bin/z may not be run */
+	{ "FOLDER/bin:FOLDER", "y",         "FOLDER/y" },
 	{ "FOLDER/bin",   "z",              NULL },
 	{ "",             "x",              NULL },
 	{ NULL,           "y",              NULL },

@@ -58,11 +58,14 @@ static const struct {
 	const char *line, *pass, *note;
 } lines[] = {
 	{ "a NO no\r", "secret", "upstream sent invalid response: \"a NO no\\x0D\"" },
-	{ "a BAD LOGIN \"u\" \"secret\"?", "secret", "upstream sent invalid response: \"not shown: it holds the password\"" },
-	{ "a BAD \"a \\\"b\\\\c\"", "a \"b\\c", "upstream sent invalid response: \"not shown: it holds the password\"" },
+	{ "a BAD LOGIN \"u\" \"secret\"?", "secret",
+	    "upstream sent invalid response: \"not shown: it holds the password\"" },
+	{ "a BAD \"a \\\"b\\\\c\"", "a \"b\\c",
+	    "upstream sent invalid response: \"not shown: it holds the password\"" },
 	{ "a BAD a \"b\\c", "a \"b\\c", "upstream sent invalid response: \"not shown: it holds the password\"" },
 	/* NUL, "joe", NUL, "secret", as AUTH PLAIN has it; and cut short behind the password */
-	{ "535 no: PLAIN=AGpvZQBzZWNyZXQ=", "secret", "upstream sent invalid response: \"not shown: it holds the password\"" },
+	{ "535 no: PLAIN=AGpvZQBzZWNyZXQ=", "secret",
+	    "upstream sent invalid response: \"not shown: it holds the password\"" },
 	{ "535 <c2VjcmV0>", "secret", "upstream sent invalid response: \"not shown: it holds the password\"" },
 	{ "535 c2VjcmV0IQ", "secret", "upstream sent invalid response: \"not shown: it holds the password\"" },
 	{ "535 ==== c2Vjcm", "secret", "upstream sent invalid response: \"535 ==== c2Vjcm\"" },

@@ -107,7 +107,8 @@ static const struct {
 	{ BYTES(SIGN "\x21\x00\x00\x00"), "nobody", NULL },
 	{ BYTES(SIGN "\x21\x00\x00\x04\x02\x00\x01x"), "nobody", NULL },
 	{ BYTES(SIGN "\x21\x11\x00\x16" V4 "\x20\x00\x07\x01\0\0\0\0" "\x21\x00"), NULL, "TLV past the end" },
-	{ BYTES(SIGN "\x21\x11\x00\x17" V4 "\x20\x00\x08\x01\0\0\0\0" "\x21\x00\x00"), "192.0.2.1:4711 198.51.100.7:143", NULL },
+	{ BYTES(SIGN "\x21\x11\x00\x17" V4 "\x20\x00\x08\x01\0\0\0\0" "\x21\x00\x00"),
+	    "192.0.2.1:4711 198.51.100.7:143", NULL },
 	{ BYTES(SIGN "\x21\x11\x00\x13" V4 "\x20\x00\x04\x01\0\0\0"), NULL, "TLV past the end" },
 	{ BYTES(SIGN "\x21\x11\x00\x0b" V4), NULL, "addresses missing" },
 	{ BYTES(SIGN "\x21\x21\x00\x0c" V4), NULL, "addresses missing" },
@@ -125,7 +126,8 @@ static const struct {
 	{ BYTES(SIGN "\x21\x11\x00\x13" V4 "\x03\x00\x04\0\0\0\0"), NULL, "wrong checksum" },
 	{ BYTES(SIGN "\x21\x11\x00\x12" V4 "\x03\x00\x03\0\0\0"), NULL, "wrong checksum" },
 	/* checked with another implementation of CRC-32C */
-	{ BYTES(SIGN "\x21\x11\x00\x13" V4 "\x03\x00\x04" "\xb6\x4c\xf7\x52"), "192.0.2.1:4711 198.51.100.7:143", NULL },
+	{ BYTES(SIGN "\x21\x11\x00\x13" V4 "\x03\x00\x04" "\xb6\x4c\xf7\x52"), "192.0.2.1:4711 198.51.100.7:143",
+	    NULL },
 };
 
 START_TEST(a_binary_header_is_right_or_bad_wherever_it_is_cut)
@@ -164,7 +166,8 @@ addr_of(const char *text, uint16_t port)
 static const struct {
 	const char *source, *destination, *line, *tells;
 } pairs[] = {
-	{ "192.0.2.1", "198.51.100.7", "PROXY TCP4 192.0.2.1 198.51.100.7 4711 143\r\n", "192.0.2.1:4711 198.51.100.7:143" },
+	{ "192.0.2.1", "198.51.100.7", "PROXY TCP4 192.0.2.1 198.51.100.7 4711 143\r\n",
+	    "192.0.2.1:4711 198.51.100.7:143" },
 	{ "2001:db8::1", "::1", "PROXY TCP6 2001:db8::1 ::1 4711 143\r\n", "[2001:db8::1]:4711 [::1]:143" },
 	{ "::1", "127.0.0.1", "PROXY TCP6 ::1 ::ffff:127.0.0.1 4711 143\r\n", "[::1]:4711 127.0.0.1:143" },
 	{ "127.0.0.1", "::1", "PROXY TCP6 ::ffff:127.0.0.1 ::1 4711 143\r\n", "127.0.0.1:4711 [::1]:143" },

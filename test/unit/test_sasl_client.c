@@ -188,7 +188,8 @@ static const struct {
 	const char *answers, *sent;
 } logins[] = {
 	/* IMAP */
-	{ PROTOCOL_IMAP, { .user = "joe", .pass = "pw" }, IR "a OK in\r\n", "a LOGIN \"joe\" \"pw\"\r\n{done a OK in\r\n}" },
+	{ PROTOCOL_IMAP, { .user = "joe", .pass = "pw" }, IR "a OK in\r\n",
+	    "a LOGIN \"joe\" \"pw\"\r\n{done a OK in\r\n}" },
 	{ PROTOCOL_IMAP, { .how = PROXY_AUTH_PLAIN, .user = "joe", .pass = "pw" }, IR "* X\r\na OK in\r\n",
 	    "a AUTHENTICATE PLAIN {~joe~pw|}\r\n{done * X\r\na OK in\r\n}" },
 	{ PROTOCOL_IMAP, { .how = PROXY_AUTH_PLAIN, .user = "joe", .pass = "pw" }, OLD "+ \r\na OK in\r\n",
@@ -224,7 +225,8 @@ static const struct {
 	{ PROTOCOL_IMAP, { .how = PROXY_AUTH_PLAIN, .user = "joe", .pass = "pw" },
 	    "* OK [CAPABILITY SASL-IR LOGINDISABLED AUTH=PLAIN] b\r\na OK in\r\n",
 	    "a AUTHENTICATE PLAIN {~joe~pw|}\r\n{done a OK in\r\n}" },
-	{ PROTOCOL_IMAP, { .how = PROXY_AUTH_NONE, .user = "joe" }, "* PREAUTH in\r\nleft", "{done a OK logged in\r\n}left" },
+	{ PROTOCOL_IMAP, { .how = PROXY_AUTH_NONE, .user = "joe" }, "* PREAUTH in\r\nleft",
+	    "{done a OK logged in\r\n}left" },
 	{ PROTOCOL_IMAP, { .how = PROXY_AUTH_NONE, .user = "joe" }, OLD,
 	    "{broken upstream wants a login, but \"proxy_auth\" is \"none\"}" },
 	/* POP3 */

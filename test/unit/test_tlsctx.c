@@ -363,7 +363,8 @@ static const struct {
 	enum setting setting;
 	const char *value, *why;
 } refused[] = {
-	{ CIPHERS, "NONESUCH", "SSL_CTX_set_cipher_list(\"NONESUCH\") failed (SSL: error:0A0000B9:SSL routines::no cipher match)" },
+	{ CIPHERS, "NONESUCH",
+	    "SSL_CTX_set_cipher_list(\"NONESUCH\") failed (SSL: error:0A0000B9:SSL routines::no cipher match)" },
 	{ CURVES, "P-256:moon", "SSL_CTX_set1_curves_list(\"P-256:moon\") failed" },
 	{ DHPARAM, "none.pem", "BIO_new_file(\"/tmp/" },
 	{ DHPARAM, "server.pem", "PEM_read_bio_DHparams(\"/tmp/" },

@@ -89,7 +89,8 @@ static const struct {
 	{ ISS AUD EXP "\"scope\":\"mail.readall mail.send\"," EMAIL, "the token lacks a scope", TOKEN_REFUSED },
 	{ ISS AUD EXP "\"scope\":\"\"," EMAIL, "the token lacks a scope", TOKEN_REFUSED },
 	{ ISS AUD EXP "\"scope\":[\"mail.read mail.send\"]," EMAIL, "the token lacks a scope", TOKEN_REFUSED },
-	{ ISS AUD EXP "\"scope\":\"x\",\"scp\":\"mail.read mail.send\"," EMAIL, "the token lacks a scope", TOKEN_REFUSED },
+	{ ISS AUD EXP "\"scope\":\"x\",\"scp\":\"mail.read mail.send\"," EMAIL, "the token lacks a scope",
+	    TOKEN_REFUSED },
 	{ ISS AUD EXP "\"scope\":3," EMAIL, "a claim is of the wrong type", TOKEN_BAD },
 	{ ISS AUD EXP EMAIL, "the token lacks a scope", TOKEN_REFUSED },
 	/* user */
@@ -102,9 +103,12 @@ static const struct {
 	{ ISS AUD EXP SCOPE "\"email\":null", "a claim is of the wrong type", TOKEN_BAD },
 	{ ISS AUD EXP SCOPE EMAIL ",\"email_verified\":true", NULL, TOKEN_ACCEPTED },
 	{ ISS AUD EXP SCOPE EMAIL ",\"email_verified\":\"true\"", NULL, TOKEN_ACCEPTED },
-	{ ISS AUD EXP SCOPE EMAIL ",\"email_verified\":false", "the address in the token is not verified", TOKEN_REFUSED },
-	{ ISS AUD EXP SCOPE EMAIL ",\"email_verified\":\"false\"", "the address in the token is not verified", TOKEN_REFUSED },
-	{ ISS AUD EXP SCOPE EMAIL ",\"email_verified\":null", "the address in the token is not verified", TOKEN_REFUSED },
+	{ ISS AUD EXP SCOPE EMAIL ",\"email_verified\":false", "the address in the token is not verified",
+	    TOKEN_REFUSED },
+	{ ISS AUD EXP SCOPE EMAIL ",\"email_verified\":\"false\"", "the address in the token is not verified",
+	    TOKEN_REFUSED },
+	{ ISS AUD EXP SCOPE EMAIL ",\"email_verified\":null", "the address in the token is not verified",
+	    TOKEN_REFUSED },
 	{ ISS AUD EXP SCOPE "\"email\":\"bob@example.org\"", "the token is another user's", TOKEN_REFUSED },
 };
 

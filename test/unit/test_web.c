@@ -66,10 +66,12 @@ static const struct {
 	const char *logged;
 } failures[] = {
 	{ { .close = true }, " closed the connection before its answer was whole\n" },
-	{ { .reply = "HTTP/1.1 200 OK\r\nAuth-St", .close = true }, " closed the connection before its answer was whole\n" },
+	{ { .reply = "HTTP/1.1 200 OK\r\nAuth-St", .close = true },
+	    " closed the connection before its answer was whole\n" },
 	{ { .reply = "220 hello\r\n\r\n" }, " sent invalid response: bad status line\n" },
 	{ { .reply = "HTTP/1.1 200 OK\r\nno header\r\n\r\n" }, " sent invalid header in response: bad header name\n" },
-	{ { .reply = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n" }, " sent invalid response: status 502\n" },
+	{ { .reply = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n" },
+	    " sent invalid response: status 502\n" },
 	{ { .reply = "HTTP/1.1 500 no\r\nAuth-Status: OK\r\n\r\n" }, " sent invalid response: status 500\n" },
 };
 
