@@ -60,8 +60,8 @@ print_signals(void)
 		const struct signals_row *row = signals_find(signal);
 
 		if (row != NULL)
-			printf("signal\tSIG%s\t%s\t%s\t\n", proc_signal_name(signal), row->word != NULL ? row->word : "",
-			    row->action != SIGNALS_IGNORE ? "acts" : "");
+			printf("signal\tSIG%s\t%s\t%s\t\n", proc_signal_name(signal),
+			    row->word != NULL ? row->word : "", row->action != SIGNALS_IGNORE ? "acts" : "");
 	}
 }
 

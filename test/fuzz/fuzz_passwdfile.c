@@ -12,7 +12,9 @@ first_name(const uint8_t *data, size_t size)
 	const uint8_t *end = memchr(data, ':', size);
 	size_t len = end != NULL ? (size_t)(end - data) : 0;
 
-	return len > 0 && data[0] != '#' && memchr(data, '\n', len) == NULL ? mem_strndup((const char *)data, len) : NULL;
+	if (len == 0 || data[0] == '#' || memchr(data, '\n', len) != NULL)
+		return NULL;
+	return mem_strndup((const char *)data, len);
 }
 
 /* A challenge, because it never costs a slow hash; nobody can answer this one. */

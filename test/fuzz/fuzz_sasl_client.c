@@ -30,7 +30,9 @@ asking_client(const struct scene *scene)
 static struct login_means
 means_for(unsigned how)
 {
-	struct login_means means = { .how = (enum proxy_auth)how, .user = "joe", .pass = "tok", .method = METHOD_PLAIN };
+	struct login_means means = {
+		.how = (enum proxy_auth)how, .user = "joe", .pass = "tok", .method = METHOD_PLAIN
+	};
 
 	means.is_token = how == PROXY_AUTH_XOAUTH2 || how == PROXY_AUTH_OAUTHBEARER;
 	if (how == PROXY_AUTH_EXTERNAL || how == PROXY_AUTH_NONE)

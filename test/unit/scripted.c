@@ -155,7 +155,8 @@ on_connection(struct loop_io *io, uint32_t events)
 	guest->rest.run = play_rest;
 	buf_init(&guest->in, 1 << 20);
 	list_add(&server->guests, &guest->node);
-	ck_assert_int_eq(conn_open(&guest->conn, server->loop, accept4(io->fd, NULL, NULL, SOCK_NONBLOCK), false, on_guest), 0);
+	ck_assert_int_eq(
+	    conn_open(&guest->conn, server->loop, accept4(io->fd, NULL, NULL, SOCK_NONBLOCK), false, on_guest), 0);
 	if (server->tls != NULL)
 		conn_secure_server(&guest->conn, server->tls, NULL, NULL, NULL, 0);
 	server->connections++;

@@ -183,7 +183,8 @@ START_TEST(a_tree_says_what_a_list_would)
 	for (int i = 0; i < 2000; i++) {
 		struct addr peer = random_addr(&seed);
 
-		ck_assert_msg(addrset_allows(set, &peer) == list_allows(&peer), "seed %d: %s", _i, addr_format(text, &peer));
+		ck_assert_msg(addrset_allows(set, &peer) == list_allows(&peer), "seed %d: %s", _i,
+		    addr_format(text, &peer));
 	}
 	addrset_free(&set);
 }

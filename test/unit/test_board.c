@@ -118,7 +118,8 @@ START_TEST(the_mean_is_that_of_the_accepting_workers_of_a_generation)
 	ck_assert_uint_eq(board_mean_sessions(board, 3, &workers), 0);
 	ck_assert_uint_eq(workers, 0);
 	for (int i = 0; i < UNIT_COUNT(children); i++) {
-		struct board_slot *slot = board_slot(board, board_take(board, children[i].kind, children[i].generation));
+		struct board_slot *slot =
+		    board_slot(board, board_take(board, children[i].kind, children[i].generation));
 
 		slot->sessions = children[i].sessions;
 		slot->draining = children[i].draining;

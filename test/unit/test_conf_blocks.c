@@ -419,7 +419,8 @@ END_TEST
 
 START_TEST(a_zone_is_made_once)
 {
-	confbox_refuses("events{} mail{ limit_conn_zone $domain zone=z:32k;\nlimit_conn_zone $remote_user zone=z:32k; }",
+	confbox_refuses(
+	    "events{} mail{ limit_conn_zone $domain zone=z:32k;\nlimit_conn_zone $remote_user zone=z:32k; }",
 	    "duplicate zone \"z\" in \"limit_conn_zone\" directive: it is there since line 1 of n.conf", 2);
 }
 END_TEST

@@ -167,7 +167,8 @@ START_TEST(servers_with_tls_and_different_names_may_share_an_address)
 	ck_assert_msg((conf != NULL) == (pairs[_i].why == NULL), "%s", box.said);
 	if (conf == NULL) {
 		ck_assert_ptr_nonnull(strstr(box.said, " address and port pair"));
-		ck_assert_ptr_nonnull(strstr(box.said, pairs[_i].why[0] == '\0' ? "pair in n.conf:5\n" : pairs[_i].why));
+		ck_assert_ptr_nonnull(
+		    strstr(box.said, pairs[_i].why[0] == '\0' ? "pair in n.conf:5\n" : pairs[_i].why));
 	} else {
 		ck_assert_uint_eq(conf->listen_count, 1);
 		ck_assert_ptr_eq(conf->listens[0]->server, conf->servers[0]);

@@ -44,7 +44,8 @@ static void
 expect_peer_defaults(const struct conf_tls *tls)
 {
 	ck_assert(!tls->needed);
-	ck_assert(tls->certificates == NULL && tls->keys == NULL && tls->password_file == NULL && tls->commands == NULL);
+	ck_assert(
+	    tls->certificates == NULL && tls->keys == NULL && tls->password_file == NULL && tls->commands == NULL);
 	ck_assert_uint_eq(tls->protocols, SSL_PROTOCOL_TLSV1_2 | SSL_PROTOCOL_TLSV1_3);
 	ck_assert(tls->ciphers == NULL && tls->trusted_certificate == NULL && tls->crl == NULL && tls->name == NULL);
 	ck_assert_uint_eq(tls->verify, SSL_VERIFY_ON);
@@ -214,7 +215,8 @@ START_TEST(an_https_url_has_its_own_port_and_source)
 	ck_assert_ptr_eq(conf->servers[3]->auth[0]->source, conf->sources[0]);
 	ck_assert_str_eq(conf->sources[0]->label, "https://127.0.0.1/a?b");
 	ck_assert_str_eq(conf->sources[0]->servers[0]->uri, "/a?b");
-	ck_assert_str_eq(endpoint_format(at, sizeof(at), &conf->sources[0]->servers[0]->name->found[0]), "127.0.0.1:443");
+	ck_assert_str_eq(endpoint_format(at, sizeof(at), &conf->sources[0]->servers[0]->name->found[0]),
+	    "127.0.0.1:443");
 	ck_assert_str_eq(endpoint_format(at, sizeof(at), &conf->sources[3]->servers[0]->name->found[0]), "[::1]:9");
 	conf_free(&conf);
 }

@@ -178,7 +178,8 @@ END_TEST
 START_TEST(a_string_without_an_end_is_none)
 {
 	unsigned char bytes[ROOM];
-	size_t len = write_table(bytes), at = AT_ZONES + (_i == 0 ? 32 : 64), size = _i == 0 ? BEQUEST_KIND : BEQUEST_NAME;
+	size_t len = write_table(bytes), at = AT_ZONES + (_i == 0 ? 32 : 64);
+	size_t size = _i == 0 ? BEQUEST_KIND : BEQUEST_NAME;
 	struct heritage *h;
 
 	memset(bytes + at, 'x', size);

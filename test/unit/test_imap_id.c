@@ -98,7 +98,8 @@ END_TEST
 
 START_TEST(no_more_fields_than_the_rfc_allows_are_kept)
 {
-	struct imap_text field = { .at = "f", .len = 1, .quoted = true }, value = { .at = "v", .len = 1, .quoted = true };
+	struct imap_text field = { .at = "f", .len = 1, .quoted = true };
+	struct imap_text value = { .at = "v", .len = 1, .quoted = true };
 	struct imap_id id = { .texts = NULL };
 
 	for (int i = 0; i < 100; i++)

@@ -160,7 +160,9 @@ END_TEST
 START_TEST(ipv6only_means_nothing_to_a_specific_address)
 {
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr.s6_addr = { [15] = 1 } };
-	struct conf_listen wish = { .at.addr = { .family = AF_INET6, .ip = { [15] = 1 } }, .options.ipv6only = _i == 1 };
+	struct conf_listen wish = {
+		.at.addr = { .family = AF_INET6, .ip = { [15] = 1 } }, .options.ipv6only = _i == 1,
+	};
 	int fd = stranger(AF_INET6, SOCK_STREAM, 0);
 	socklen_t len = sizeof(in6);
 
@@ -326,8 +328,8 @@ START_TEST(what_nobody_claims_is_named_and_closed)
 	ck_assert_ptr_nonnull(strstr(capture_text(), expected));
 	snprintf(expected, sizeof(expected), "inherited socket unix:%s is not in the configuration, closed\n", path);
 	ck_assert_ptr_nonnull(strstr(capture_text(), expected));
-	snprintf(expected, sizeof(expected), "inherited socket [::]:%u ipv6only=off is not in the configuration, closed\n",
-	    wishes[2].at.addr.port);
+	snprintf(expected, sizeof(expected),
+	    "inherited socket [::]:%u ipv6only=off is not in the configuration, closed\n", wishes[2].at.addr.port);
 	ck_assert_ptr_nonnull(strstr(capture_text(), expected));
 	inherited_close(&inherited);
 	ck_assert_int_eq(access(path, F_OK), 0);

@@ -31,7 +31,8 @@ inquiry_suite(void)
 	Suite *suite = suite_create("inquiry");
 	TCase *tcase = tcase_create("inquiry");
 
-	tcase_add_loop_test(tcase, a_refusal_waits_twice_as_long_as_the_one_before_up_to_half_a_minute, 0, UNIT_COUNT(cases));
+	tcase_add_loop_test(tcase, a_refusal_waits_twice_as_long_as_the_one_before_up_to_half_a_minute, 0,
+	    UNIT_COUNT(cases));
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -177,7 +177,8 @@ START_TEST(a_private_half_is_spoken_of)
 {
 	struct jwks *set;
 
-	ck_assert_ptr_null(read_set(&set, "{\"keys\":[{" ED_KEY ",\"d\":\"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A\"}]}"));
+	ck_assert_ptr_null(
+	    read_set(&set, "{\"keys\":[{" ED_KEY ",\"d\":\"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A\"}]}"));
 	ck_assert_str_eq(heard, "1: its private half stands there too");
 	ck_assert_uint_eq(jwks_count(set), 1);
 	jwks_free(&set);

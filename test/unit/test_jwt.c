@@ -313,7 +313,8 @@ START_TEST(a_signature_in_der_is_none)
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
 	ck_assert_int_eq(EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, keys[P256]), 1);
-	ck_assert_int_eq(EVP_DigestSign(ctx, der, &len, (unsigned char *)token, (size_t)(strrchr(token, '.') - token)), 1);
+	ck_assert_int_eq(EVP_DigestSign(ctx, der, &len, (unsigned char *)token, (size_t)(strrchr(token, '.') - token)),
+	    1);
 	other = jwtbox_resign(token, der, len);
 	assert_judged(other, JWT_REFUSED, "the token's signature is wrong");
 	EVP_MD_CTX_free(ctx);

@@ -82,7 +82,9 @@ START_TEST(what_is_shown_is_somebodys_secret_and_never_a_digest)
 	static char user[] = "joe", own[] = "c";
 	char returned[] = "r";
 	const struct server *server = &cases[_i].server;
-	const struct auth_answer answer = { .source = cases[_i].source, .pass = cases[_i].returned != NULL ? returned : NULL };
+	const struct auth_answer answer = {
+		.source = cases[_i].source, .pass = cases[_i].returned != NULL ? returned : NULL,
+	};
 	const struct credentials credentials = {
 		.method = cases[_i].method, .user = cases[_i].method == METHOD_NONE ? NULL : user,
 		.pass = answer.pass != NULL ? returned : own, .replaced = answer.pass != NULL,

@@ -171,7 +171,8 @@ count_sets(const char *value)
 	int count = 0;
 
 	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		if (strncmp(line, "Cap", 3) == 0 && strncmp(line, "CapBnd", 6) != 0 && (found = strchr(line, '\t')) != NULL)
+		if (strncmp(line, "Cap", 3) == 0 && strncmp(line, "CapBnd", 6) != 0 &&
+		    (found = strchr(line, '\t')) != NULL)
 			count += strncmp(found + 1, value, 16) == 0;
 	if (file != NULL)
 		fclose(file);

@@ -192,7 +192,8 @@ START_TEST(what_is_written_never_mixes_families_and_can_be_read)
 	ck_assert_int_eq(proxyhdr_write_v2(&out, &source, &destination, &facts), 0);
 	check(buf_head(&out), out.len, pairs[_i].tells, NULL);
 	buf_reset(&out);
-	ck_assert_int_eq(proxyhdr_write_v2(&out, &source, &destination, &(struct proxyhdr_facts){ .session = NULL }), 0);
+	ck_assert_int_eq(proxyhdr_write_v2(&out, &source, &destination, &(struct proxyhdr_facts){ .session = NULL }),
+	    0);
 	check(buf_head(&out), out.len, pairs[_i].tells, NULL);
 	buf_reset(&out);
 }
@@ -200,7 +201,9 @@ END_TEST
 
 START_TEST(tls_is_told_in_a_tlv_of_tlvs)
 {
-	const struct proxyhdr_facts facts = { .tls_version = "TLSv1.2", .tls_cipher = "C", .authority = "a", .alpn = "imap" };
+	const struct proxyhdr_facts facts = {
+		.tls_version = "TLSv1.2", .tls_cipher = "C", .authority = "a", .alpn = "imap"
+	};
 	struct addr source = addr_of("192.0.2.1", 4711), destination = addr_of("198.51.100.7", 143);
 	static const char expected[] = SIGN "\x21\x11\x00\x2d" V4 "\x01\x00\x04" "imap" "\x02\x00\x01" "a"
 		"\x20\x00\x13" "\x01\0\0\0\x01" "\x21\x00\x07" "TLSv1.2" "\x23\x00\x01" "C";
@@ -250,7 +253,8 @@ START_TEST(a_header_without_room_is_not_written)
 
 	buf_init(&out, 20);
 	ck_assert_int_eq(proxyhdr_write_v1(&out, &source, &destination), -1);
-	ck_assert_int_eq(proxyhdr_write_v2(&out, &source, &destination, &(struct proxyhdr_facts){ .session = NULL }), -1);
+	ck_assert_int_eq(proxyhdr_write_v2(&out, &source, &destination, &(struct proxyhdr_facts){ .session = NULL }),
+	    -1);
 	buf_reset(&out);
 }
 END_TEST

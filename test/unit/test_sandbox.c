@@ -112,7 +112,8 @@ read_and_write(void *data)
 	(void)data;
 	if (sandbox_enter(SANDBOX_READING) == -1)
 		return CANNOT_ENTER;
-	if ((fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) == -1 || syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY) == -1)
+	if ((fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) == -1 ||
+	    syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY) == -1)
 		return 1;
 	errno = 0;
 	if (open("/dev/null", O_WRONLY) != -1 || errno != EACCES || open("/dev/null", O_RDWR) != -1 || errno != EACCES)
@@ -177,7 +178,8 @@ serve(void *path)
 	char word[4] = "";
 
 	snprintf(at.sun_path, sizeof(at.sun_path), "%s", (const char *)path);
-	if (bind(listener, (struct sockaddr *)&at, sizeof(at)) == -1 || listen(listener, 1) == -1 || sandbox_enter(SANDBOX_CLOSED) == -1)
+	if (bind(listener, (struct sockaddr *)&at, sizeof(at)) == -1 || listen(listener, 1) == -1 ||
+	    sandbox_enter(SANDBOX_CLOSED) == -1)
 		return CANNOT_ENTER;
 	client = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (client == -1 || connect(client, (struct sockaddr *)&at, sizeof(at)) == -1)
@@ -293,7 +295,8 @@ bind_in_all_ways(void *path)
 	un->sun_family = AF_UNIX;
 	snprintf(un->sun_path, sizeof(un->sun_path), "%s", (const char *)path);
 	for (socklen_t len = 0; len <= sizeof(room) + 1; len++) {
-		if (bind(local, (struct sockaddr *)&room, len) != -1 || errno != (len == SOCK_BIND_LEN ? EINVAL : EACCES))
+		if (bind(local, (struct sockaddr *)&room, len) != -1 ||
+		    errno != (len == SOCK_BIND_LEN ? EINVAL : EACCES))
 			return 4;
 		if (bind(pair[0], (struct sockaddr *)&room, len) != -1)
 			return 5;

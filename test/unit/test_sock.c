@@ -440,7 +440,8 @@ START_TEST(a_connection_leaves_from_the_address_it_is_given)
 	listener = listen_or_fail(&any, &plain);
 	at = place_of(listener);
 	from.port = at.addr.port;       /* is not looked at */
-	ck_assert_msg((fd = sock_connect_from(&from, false, &at, &pending, &step)) != -1, "%s: %s", step, strerror(errno));
+	ck_assert_msg((fd = sock_connect_from(&from, false, &at, &pending, &step)) != -1, "%s: %s", step,
+	    strerror(errno));
 	who = caller(listener);
 	ck_assert_uint_ne(who.port, 0);
 	ck_assert_uint_ne(who.port, from.port);

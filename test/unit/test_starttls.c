@@ -149,7 +149,8 @@ START_TEST(a_client_gets_into_tls_the_same_however_it_is_cut)
 	scene.tls.verify = cases[_i].verify;
 	scene.inside = cases[_i].inside;
 	for (size_t cut = 0; cut <= len; cut++) {
-		char *heard = dialogue_client(kinds[cases[_i].protocol].proto, &scene, cases[_i].said, len, cut, &wrong, NULL);
+		char *heard =
+		    dialogue_client(kinds[cases[_i].protocol].proto, &scene, cases[_i].said, len, cut, &wrong, NULL);
 
 		ck_assert_str_eq(heard, cases[_i].heard);
 		mem_free(heard);

@@ -71,8 +71,8 @@ static const struct {
 START_TEST(a_pair_loads_or_says_why)
 {
 	char why[1024] = "";
-	struct tlscert *cert = tlscert_load(place(cases[_i].cert), place(cases[_i].key), place(cases[_i].passwords), why,
-	    sizeof(why));
+	struct tlscert *cert =
+	    tlscert_load(place(cases[_i].cert), place(cases[_i].key), place(cases[_i].passwords), why, sizeof(why));
 
 	ck_assert_msg((cert != NULL) == (cases[_i].why[0] == NULL), "%s", why);
 	for (size_t i = 0; cert == NULL && i < 2; i++)

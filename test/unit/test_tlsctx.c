@@ -95,7 +95,8 @@ judge(int i, unsigned protocol)
 
 START_TEST(a_client_is_judged_by_its_certificate)
 {
-	certbox_issue(&(struct certbox_request){ .name = "old stranger", .ca = "other", .from = -7200, .until = -3600 });
+	certbox_issue(
+	    &(struct certbox_request){ .name = "old stranger", .ca = "other", .from = -7200, .until = -3600 });
 	judge(_i, SSL_PROTOCOL_TLSV1_2);
 	judge(_i, SSL_PROTOCOL_TLSV1_3);
 }

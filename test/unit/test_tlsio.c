@@ -685,7 +685,8 @@ START_TEST(a_common_name_has_an_end)
 
 	memset(long_name, 'a', sizeof(long_name));
 	for (int len = 256; len <= 257; len++) {
-		ck_assert_int_eq(X509_NAME_add_entry_by_NID(name, NID_commonName, V_ASN1_UTF8STRING, long_name, len, -1, 0), 1);
+		ck_assert_int_eq(
+		    X509_NAME_add_entry_by_NID(name, NID_commonName, V_ASN1_UTF8STRING, long_name, len, -1, 0), 1);
 		told = tlsfacts_common_name(name);
 		ck_assert_int_eq(told != NULL, len == 256);
 		mem_free(told);
@@ -700,7 +701,8 @@ START_TEST(facts_tell_that_there_is_none)
 	struct tls_facts facts = facts_of(SSL_VERIFY_OPTIONAL, false);
 
 	ck_assert_str_eq(facts.verify, "NONE");
-	ck_assert(facts.subject == NULL && facts.serial == NULL && facts.certificate == NULL && facts.common_name == NULL);
+	ck_assert(
+	    facts.subject == NULL && facts.serial == NULL && facts.certificate == NULL && facts.common_name == NULL);
 	part();
 	facts = facts_of(SSL_VERIFY_OFF, true);
 	ck_assert(facts.verify == NULL && facts.subject == NULL);

@@ -132,7 +132,8 @@ START_TEST(what_is_not_configured_may_be_anything_of_its_type)
 {
 	struct token_finding finding;
 
-	ck_assert_int_eq(judge(&lax, "{\"sub\":\"alice\",\"aud\":\"x\",\"email_verified\":false}", NULL, false, &finding),
+	ck_assert_int_eq(
+	    judge(&lax, "{\"sub\":\"alice\",\"aud\":\"x\",\"email_verified\":false}", NULL, false, &finding),
 	    TOKEN_ACCEPTED);
 	ck_assert_uint_eq(finding.good_ms, 0);
 	ck_assert_str_eq(finding.user, "alice");

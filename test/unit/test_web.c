@@ -102,7 +102,8 @@ START_TEST(a_server_that_cannot_be_reached_is_passed_over)
 	ck_assert_int_eq(scene.outcome, AUTH_ACCEPTED);
 	ck_assert_str_eq(scene.host, "192.0.2.3");
 	ck_assert_uint_eq(webscene_count(&scene, "[error]"), 2);
-	ck_assert_uint_eq(webscene_count(&scene, "connect() to auth http server unix:/nonexistent/auth failed (2: "), 2);
+	ck_assert_uint_eq(webscene_count(&scene, "connect() to auth http server unix:/nonexistent/auth failed (2: "),
+	    2);
 }
 END_TEST
 
@@ -186,7 +187,9 @@ END_TEST
 
 START_TEST(a_server_that_is_back_is_asked_again)
 {
-	static const struct scripted_step recovers[] = { { .close = true }, { .close = true }, { .reply = YES("192.0.2.1") } };
+	static const struct scripted_step recovers[] = {
+		{ .close = true }, { .close = true }, { .reply = YES("192.0.2.1") },
+	};
 
 	webscene_add(&scene, STEPS(recovers));
 	webscene_add(&scene, STEPS(second));
@@ -309,7 +312,9 @@ END_TEST
 
 START_TEST(no_secret_is_logged_when_a_server_is_passed_over)
 {
-	static const struct scripted_step leaks[] = { { .reply = "hunter2\r\n\r\n" }, { .reply = "HTTP/1.1 500 hunter2\r\n\r\n" } };
+	static const struct scripted_step leaks[] = {
+		{ .reply = "hunter2\r\n\r\n" }, { .reply = "HTTP/1.1 500 hunter2\r\n\r\n" },
+	};
 
 	webscene_add(&scene, STEPS(leaks));
 	webscene_add(&scene, STEPS(leaks));

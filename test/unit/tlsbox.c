@@ -146,7 +146,9 @@ tlsbox_client(bool trusting, bool with_certificate)
 	if (with_certificate)
 		carry(context, &client);
 	SSL_CTX_set_verify(context->ssl, SSL_VERIFY_PEER, NULL);
-	return (struct conf_tls){ .context = context, .verify = SSL_VERIFY_ON, .send_sni = true, .session_reuse = true };
+	return (struct conf_tls){
+		.context = context, .verify = SSL_VERIFY_ON, .send_sni = true, .session_reuse = true,
+	};
 }
 
 /* ---- in the place of tlsctx ---- */
