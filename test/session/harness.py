@@ -225,6 +225,10 @@ class Env:
         """An address that no other test uses."""
         return f"127.{10 + self.number // 250}.{1 + self.number % 250}.{host}"
 
+    def port(self):
+        """One for ::1, of which there is only one; below those that the kernel gives to clients."""
+        return 20000 + self.number % 12000
+
     def path(self, name):
         return self.folder / name
 

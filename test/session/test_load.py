@@ -29,7 +29,7 @@ def text(env, pair, by_address=5000, by_domain=5000):
     limit_conn_zone $domain zone=domains:256k;
     limit_conn addresses {by_address}; limit_conn domains {by_domain};
     {server("imap", 2143, tls.format(env.ip(), 2993), f"listen unix:{env.path('imap.sock')};",
-            f"listen [::1]:{20000 + env.number % 40000};")}
+            f"listen [::1]:{env.port()};")}
     {server("pop3", 2110, tls.format(env.ip(), 2995), f"listen unix:{env.path('pop3.sock')};")}
     {server("smtp", 2587, tls.format(env.ip(), 2465), f"listen unix:{env.path('smtp.sock')};")}
     {server("imap", 2144, f"auth_file {env.path('users')}; proxy_pass {env.ip(2)}:2000;")}
@@ -40,7 +40,7 @@ def doors(env):
     def door(protocol, address, tls="no", **more):
         return {"protocol": protocol, "address": address, "tls": tls, **more}
 
-    found = [door("imap", ("::1", 20000 + env.number % 40000)), door("imap", (env.ip(), 2144), file=True)]
+    found = [door("imap", ("::1", env.port())), door("imap", (env.ip(), 2144), file=True)]
     for protocol, plain, secure in ("imap", 2143, 2993), ("pop3", 2110, 2995), ("smtp", 2587, 2465):
         found += [door(protocol, (env.ip(), plain)), door(protocol, (env.ip(), plain), "start"),
                   door(protocol, (env.ip(), secure), "yes"), door(protocol, str(env.path(protocol + ".sock")))]

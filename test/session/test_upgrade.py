@@ -83,8 +83,8 @@ def number_in(path):
 def test_both_masters_serve_and_the_old_one_goes(env):
     peers(env)
     path = env.path("mail.sock")
-    up = Upgrade(env, mail(env, f"listen [::1]:{20000 + env.number}; listen unix:{path};"), workers=2)
-    addresses = [(env.ip(), 2143), ("::1", 20000 + env.number), str(path)]
+    up = Upgrade(env, mail(env, f"listen [::1]:{env.port()}; listen unix:{path};"), workers=2)
+    addresses = [(env.ip(), 2143), ("::1", env.port()), str(path)]
     inode = os.stat(path).st_ino
     client = log_in(env)
     new = up.begin()
