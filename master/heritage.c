@@ -198,7 +198,8 @@ get_head(struct heritage *h, struct rest *rest, uint32_t *layout)
 		return false;
 	h->parent = (pid_t)head.parent;
 	*layout = head.layout;
-	if (!get_fd(head.others, &h->others) || !get_fd(head.ours[0], &h->ours[0]) || !get_fd(head.ours[1], &h->ours[1]))
+	if (!get_fd(head.others, &h->others) || !get_fd(head.ours[0], &h->ours[0]) ||
+	    !get_fd(head.ours[1], &h->ours[1]))
 		return false;
 	for (uint32_t i = 0; i < head.socket_count; i++) {
 		struct socket_row row;
@@ -452,7 +453,8 @@ check(struct heritage *h)
 	    is_pipe(h->ours[1], O_WRONLY)) {
 		h->zones->taken = true;
 		if (!h->whole)
-			log_say(LOG_NOTICE, "the master before is of another version, nothing but its sockets is taken over");
+			log_say(LOG_NOTICE, "the master before is of another version, nothing but its sockets is taken "
+			    "over");
 		return h;
 	}
 	heritage_free(&h);

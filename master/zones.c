@@ -83,7 +83,8 @@ inherit_cache(struct bequest *left, struct cache *cache, const struct zone_spec 
 
 	cache->accepted = bequest_claim(left, accepted, cache->secret, sizeof(cache->secret));
 	cache->refused = bequest_claim(left, refused, secret, sizeof(secret));
-	good = cache->accepted != NULL && cache->refused != NULL && mem_same_secret(secret, cache->secret, sizeof(secret));
+	good = cache->accepted != NULL && cache->refused != NULL &&
+	    mem_same_secret(secret, cache->secret, sizeof(secret));
 	if (!good) {
 		zone_free(&cache->accepted);
 		zone_free(&cache->refused);

@@ -33,7 +33,8 @@ terms_of(const struct stake *stake)
 	unsigned factor = stake->is_site ? SITE_FACTOR : 1;
 
 	return (struct bucket_terms){
-		.rate = stake->zone->rate * factor, .unit_s = stake->zone->rate_unit_s, .burst = stake->zone->burst * factor,
+		.rate = stake->zone->rate * factor, .unit_s = stake->zone->rate_unit_s,
+		.burst = stake->zone->burst * factor,
 	};
 }
 
@@ -62,7 +63,7 @@ look_at(const struct session *s, const struct stake *stake)
 
 typedef void change(struct bucket *b, const struct bucket_terms *terms, uint64_t now_ms);
 
-/* Charges, refunds (`how` NULL: neither), and remembers. Where there is no entry and none is wanted, nothing happens. */
+/* Charges, refunds (`how` NULL: neither), and remembers. Without an entry, and with none wanted, nothing happens. */
 static void
 update(const struct session *s, const struct stake *stake, change *how, bool make, bool remember)
 {

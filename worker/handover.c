@@ -556,7 +556,8 @@ choose_ssl(struct session *s, const struct auth_answer *answer)
 		return false;
 	}
 	if (e->ssl != PROXY_SSL_OFF && server->proxy_tls.context == NULL) {
-		session_log(s, LOG_ERROR, "the source wants TLS to the upstream, but there are no certificates to trust");
+		session_log(s, LOG_ERROR,
+		    "the source wants TLS to the upstream, but there are no certificates to trust");
 		return false;
 	}
 	return true;

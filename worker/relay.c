@@ -218,7 +218,8 @@ again(struct loop_task *task)
 static bool
 is_over(const struct session *s)
 {
-	bool delivered_up = s->client.eof && s->to_backend == NULL, delivered_down = s->backend.eof && s->to_client == NULL;
+	bool delivered_up = s->client.eof && s->to_backend == NULL;
+	bool delivered_down = s->backend.eof && s->to_client == NULL;
 
 	return delivered_up && delivered_down;
 }
