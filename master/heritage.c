@@ -20,7 +20,7 @@
 
 #define VARIABLE "POSTERN_HERITAGE"
 #define MAGIC UINT64_C(0x31746972656874)        /* "therit1" */
-#define LAYOUT 1u                               /* counts changes of all that stands behind the sockets */
+#define LAYOUT 2u                               /* counts changes of all that stands behind the sockets */
 #define FIRST_FD 3
 #define BYTES_MAX (sizeof(struct head) + HERITAGE_SOCKETS_MAX * sizeof(struct socket_row) + sizeof(struct body) + \
     BEQUEST_MAX * sizeof(struct zone_row))
@@ -46,6 +46,7 @@ struct body {
 	struct tlsticket_keys tickets;
 	uint32_t has_tickets;
 	uint32_t zone_count;
+	char pid_path[HERITAGE_PATH];
 };
 
 struct zone_row {
@@ -56,7 +57,7 @@ struct zone_row {
 };
 
 _Static_assert(sizeof(struct head) == 32 && sizeof(struct socket_row) == 8, "never to be changed");
-_Static_assert(sizeof(struct body) == 24 + sizeof(struct tlsticket_keys), "no padding");
+_Static_assert(sizeof(struct body) == 24 + sizeof(struct tlsticket_keys) + HERITAGE_PATH, "no padding");
 _Static_assert(sizeof(struct zone_row) == 32 + BEQUEST_KIND + BEQUEST_NAME + BEQUEST_SECRET, "no padding");
 
 struct heritage *
@@ -131,6 +132,7 @@ put_body(unsigned char *at, const struct heritage *h)
 		.tickets = h->tickets, .has_tickets = h->has_tickets, .zone_count = (uint32_t)h->zones->count,
 	};
 
+	strcpy(body.pid_path, h->pid_path);
 	at = put(at, &body, sizeof(body));
 	mem_wipe(&body, sizeof(body));
 	return at;
@@ -247,7 +249,7 @@ get_body(struct heritage *h, struct rest *rest)
 {
 	struct body body = { 0 };
 	bool good = get(rest, &body, sizeof(body)) && body.half <= 1 && body.has_tickets <= 1 &&
-	    body.zone_count <= BEQUEST_MAX && rest->len == body.zone_count * sizeof(struct zone_row);
+	    memchr(body.pid_path, '\0', sizeof(body.pid_path)) != NULL && body.zone_count <= BEQUEST_MAX && rest->len == body.zone_count * sizeof(struct zone_row);
 
 	for (uint32_t i = 0; good && i < body.zone_count; i++)
 		good = get_zone(h, rest);
@@ -257,6 +259,7 @@ get_body(struct heritage *h, struct rest *rest)
 		h->has_tickets = body.has_tickets == 1;
 		h->tickets = body.tickets;
 		h->tickets_due_ms = body.tickets_due_ms;
+		strcpy(h->pid_path, body.pid_path);
 	}
 	mem_wipe(&body, sizeof(body));
 	return good;
@@ -326,6 +329,7 @@ forget_rest(struct heritage *h)
 	h->whole = false;
 	h->half = 0;
 	h->has_tickets = false;
+	*h->pid_path = '\0';
 	mem_wipe(&h->tickets, sizeof(h->tickets));
 }
 

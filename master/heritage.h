@@ -20,6 +20,7 @@
 #include "common/tlsticket.h"
 
 #define HERITAGE_SOCKETS_MAX 65536
+#define HERITAGE_PATH 1024      /* bytes of the longest path, with its NUL */
 
 struct bequest;
 
@@ -44,6 +45,7 @@ struct heritage {
 	bool has_tickets;
 	struct tlsticket_keys tickets;
 	uint64_t tickets_due_ms;        /* on CLOCK_MONOTONIC: when they are to be rotated */
+	char pid_path[HERITAGE_PATH];   /* of the old master's pid file, before it stepped aside; "": too long */
 	struct bequest *zones;  /* owned */
 };
 

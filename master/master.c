@@ -474,6 +474,7 @@ tear_down(struct master *m)
 		pidfile_remove_old(m->pid_path, getpid());
 	}
 	mem_free(m->pid_path);
+	mem_free(m->parent_pid_path);
 	loop_timer_stop(&m->limit);
 	loop_timer_stop(&m->tickets);
 	loop_close(m->loop, &m->signals);

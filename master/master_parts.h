@@ -55,6 +55,7 @@ struct master {
 	struct upgrade_events others;   /* what is heard of the other master */
 	bool upgrade_wanted;            /* asked for, and to be begun as soon as that can be */
 	pid_t parent;                   /* the master that this one came from, gone or not; 0: none */
+	char *parent_pid_path;          /* owned; where its pid file was before it stepped aside; NULL: there is none */
 };
 
 /* New keys for session tickets, from now on. */

@@ -1,10 +1,12 @@
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/board.h"
 #include "common/conf.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/mem.h"
 #include "common/tlsctx.h"
 #include "common/tlsticket.h"
 #include "master/heritage.h"
@@ -62,7 +64,7 @@ on_alone(void *ctx, struct board_span dead)
 		settle_others(m->settle, dead, generation_conf(m->current)->generation);
 	/* One that was killed has left it. */
 	if (m->parent != 0)
-		pidfile_remove_old(generation_conf(m->current)->pid_path, m->parent);
+		pidfile_remove_old(m->parent_pid_path, m->parent);
 	master_look_who_listens(m);
 	loop_again(m->loop, &m->look);
 }
@@ -109,6 +111,8 @@ master_set_up_upgrade(struct master *m)
 	if (heritage == NULL)
 		return;
 	m->parent = heritage->parent;
+	m->parent_pid_path = mem_strdup(
+	    *heritage->pid_path != '\0' ? heritage->pid_path : generation_conf(m->current)->pid_path);
 	hasten_rotation(m, heritage);
 }
 
@@ -128,6 +132,8 @@ make_heritage(const struct master *m)
 	tlspool_export_tickets(m->means.tls, &heritage->tickets);
 	heritage->has_tickets = true;
 	heritage->tickets_due_ms = m->tickets.due_ms;
+	if (strlen(m->pid_path) < sizeof(heritage->pid_path))
+		strcpy(heritage->pid_path, m->pid_path);
 	return heritage;
 }
 

@@ -26,7 +26,8 @@
 #define AT_HALF AT_BODY
 #define AT_HAS_TICKETS (AT_BODY + 16 + 160)
 #define AT_ZONE_COUNT (AT_HAS_TICKETS + 4)
-#define AT_ZONES (AT_ZONE_COUNT + 4)
+#define AT_PID_PATH (AT_ZONE_COUNT + 4)
+#define AT_ZONES (AT_PID_PATH + HERITAGE_PATH)
 #define ZONE 352
 #define END (AT_ZONES + 2 * ZONE)
 
@@ -55,6 +56,7 @@ make(void)
 	h->has_tickets = true;
 	memset(&h->tickets, 't', sizeof(h->tickets));
 	h->tickets_due_ms = 123456789;
+	strcpy(h->pid_path, "/run/postern.pid");
 	bequest_add(h->zones, &zones[0]);
 	bequest_add(h->zones, &zones[1]);
 	return h;
@@ -84,6 +86,7 @@ START_TEST(what_was_written_is_read)
 	ck_assert(h->sockets[0].fd == 10 && !h->sockets[0].lent && h->sockets[1].fd == 11 && h->sockets[1].lent);
 	ck_assert(h->half == 1 && h->has_tickets && h->tickets_due_ms == 123456789);
 	ck_assert(h->tickets.keys[1][79] == 't');
+	ck_assert_str_eq(h->pid_path, "/run/postern.pid");
 	ck_assert_uint_eq(h->zones->count, 2);
 	ck_assert_int_eq(h->zones->zones[0].fd, 30);
 	ck_assert_str_eq(h->zones->zones[0].kind, spec.kind);
@@ -126,7 +129,7 @@ static const struct {
 	enum outcome outcome;
 } cases[] = {
 	{ "another magic",                      AT_MAGIC,               1,          NOTHING },
-	{ "another layout",                     AT_LAYOUT,              2,          SOCKETS },
+	{ "another layout",                     AT_LAYOUT,              1,          SOCKETS },
 	{ "layout 0",                           AT_LAYOUT,              0,          SOCKETS },
 	{ "no parent",                          AT_PARENT,              0,          NOTHING },
 	{ "a negative parent",                  AT_PARENT,              UINT32_MAX, NOTHING },
@@ -174,12 +177,19 @@ START_TEST(a_table_with_nonsense_in_it_is_sockets_or_nothing)
 }
 END_TEST
 
+static const struct {
+	size_t at, size;
+} strings[] = {
+	{ AT_PID_PATH,   HERITAGE_PATH },
+	{ AT_ZONES + 32, BEQUEST_KIND },
+	{ AT_ZONES + 64, BEQUEST_NAME },
+};
+
 /* The lengths of strings are theirs, not the table's word. */
 START_TEST(a_string_without_an_end_is_none)
 {
 	unsigned char bytes[ROOM];
-	size_t len = write_table(bytes), at = AT_ZONES + (_i == 0 ? 32 : 64);
-	size_t size = _i == 0 ? BEQUEST_KIND : BEQUEST_NAME;
+	size_t len = write_table(bytes), at = strings[_i].at, size = strings[_i].size;
 	struct heritage *h;
 
 	memset(bytes + at, 'x', size);
@@ -393,7 +403,7 @@ heritage_suite(void)
 	tcase_add_test(tcase, what_was_written_is_read);
 	tcase_add_test(tcase, a_table_that_is_cut_off_is_sockets_or_nothing);
 	tcase_add_loop_test(tcase, a_table_with_nonsense_in_it_is_sockets_or_nothing, 0, UNIT_COUNT(cases));
-	tcase_add_loop_test(tcase, a_string_without_an_end_is_none, 0, 2);
+	tcase_add_loop_test(tcase, a_string_without_an_end_is_none, 0, UNIT_COUNT(strings));
 	tcase_add_test(tcase, a_heritage_is_taken_once_and_wiped);
 	tcase_add_test(tcase, what_nobody_claims_is_closed);
 	tcase_add_loop_test(tcase, a_heritage_that_is_not_what_it_says_is_refused, 0, UNIT_COUNT(spoilt));
