@@ -194,6 +194,8 @@ write_pid(struct master *m)
 
 	if (pidfile_write(path, getpid()) == -1)
 		return -1;
+	/* Left by one that was killed, where numbers begin anew with each start of a machine or container. */
+	pidfile_remove_old(path, getpid());
 	m->pid_path = mem_strdup(path);
 	return 0;
 }

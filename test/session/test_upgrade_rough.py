@@ -268,6 +268,19 @@ def test_what_stands_where_the_old_pid_file_goes(env):
     up.round()
 
 
+def test_an_old_pid_file_with_the_number_of_a_new_start_goes(env):
+    """In a container the next start may well have the number of the one that was killed during an upgrade."""
+    postern = env.keep(Postern(env, mail(env), main="daemon off;"))
+    oldbin = env.path("postern.pid.oldbin")
+    script = env.write("script", f'#!/bin/sh\necho $$ >{oldbin}\nexec "$@"\n', 0o755)
+    proc = subprocess.Popen([script, *postern.command()])
+    postern.pid = eventually(lambda: number_in(postern.pid_path), "the pid file")
+    assert postern.pid == proc.pid
+    eventually(lambda: not oldbin.exists(), "that the old pid file is gone")
+    postern.stop()
+    assert proc.wait(20) == 0
+
+
 def mount(folder, options):
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(folder)], check=True)
 
