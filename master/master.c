@@ -39,6 +39,7 @@
 #define EVENTS_A_TURN 64
 #define START_LIMIT_MS 60000    /* for the first children to say READY */
 #define KILL_AFTER_MS 3000      /* what children have after TERM */
+#define RECALL_MS 1000          /* until workers that could not be started are tried again */
 
 /* --- TLS that all workers share --- */
 
@@ -350,13 +351,32 @@ reopen_logs(struct master *m)
 		logfile_take_stderr(generation_conf(m->current));
 }
 
+int
+master_recall(struct master *m)
+{
+	loop_timer_stop(&m->recall);
+	if (generation_resume(m->current) == 0)
+		return 0;
+	loop_timer_set(m->loop, &m->recall, RECALL_MS);
+	return -1;
+}
+
+static void
+on_recall(struct loop_timer *timer)
+{
+	struct master *m = LIST_ENTRY(timer, struct master, recall);
+
+	if (m->phase == SERVING && generation_rests(m->current) && master_recall(m) == 0)
+		log_say(LOG_NOTICE, "workers are back with the configuration in force");
+}
+
 /* The configuration may already be one that only the new binary understands. */
 static void
 call_workers_back(struct master *m)
 {
 	if (!generation_rests(m->current))
 		log_say(LOG_NOTICE, "the configuration is not read while a new binary's process runs");
-	else if (generation_resume(m->current) == 0)
+	else if (master_recall(m) == 0)
 		log_say(LOG_NOTICE, "workers are back with the configuration in force");
 }
 
@@ -375,6 +395,7 @@ reload(struct master *m)
 static void
 rest(struct master *m)
 {
+	loop_timer_stop(&m->recall);
 	if (m->phase != SERVING || !generation_conf(m->current)->master_process || generation_rests(m->current))
 		return;
 	if (reload_is_under_way(m->reload))
@@ -462,6 +483,7 @@ set_up(struct master *m, const struct master_order *order)
 	m->reload = reload_new(m->loop, &m->means, order->request, on_reloaded, m);
 	m->look.run = on_look;
 	m->limit.on_time = on_start_limit;
+	m->recall.on_time = on_recall;
 	notify_watch(m->notify, m->loop);
 	m->signals = (struct loop_io){ .on_events = on_signal, .fd = signals_open() };
 	if (m->signals.fd == -1 || loop_watch(m->loop, &m->signals, EPOLLIN) == -1)
@@ -478,6 +500,7 @@ tear_down(struct master *m)
 	mem_free(m->pid_path);
 	mem_free(m->parent_pid_path);
 	loop_timer_stop(&m->limit);
+	loop_timer_stop(&m->recall);
 	loop_timer_stop(&m->tickets);
 	loop_close(m->loop, &m->signals);
 	reload_free(&m->reload);

@@ -44,6 +44,7 @@ struct master {
 	char *pid_path;                 /* owned; NULL until the file is written */
 	struct loop_io signals;
 	struct loop_timer limit;        /* of the start, later of the stop */
+	struct loop_timer recall;       /* until it is tried again to have workers after a rest */
 	struct loop_timer tickets;      /* until the keys of session tickets are due */
 	bool tickets_due;               /* they are, and wait for the end of an upgrade */
 	struct loop_task look;          /* at what has changed, outside of others' callbacks */
@@ -60,6 +61,9 @@ struct master {
 
 /* New keys for session tickets, from now on. */
 void master_rotate_tickets(struct master *m);
+
+/* Ends a rest: now, or as soon as processes can be started. Returns 0, or -1 with the reason logged. */
+int master_recall(struct master *m);
 
 /* --- master_upgrade --- */
 

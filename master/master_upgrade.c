@@ -49,7 +49,7 @@ on_failed(void *ctx)
 	notify_ready(m->notify, "Serving; the new binary has gone");
 	listener_adjust(generation_conf(m->current));
 	if (generation_rests(m->current))
-		generation_resume(m->current);
+		master_recall(m);
 }
 
 /* What its processes held in zones, nobody gives back but us. */
