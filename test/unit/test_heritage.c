@@ -220,6 +220,9 @@ make_real(void)
 	h->ours[1] = ours[1];
 	h->half = 1;
 	ck_assert(bequest_add_zone(h->zones, zone, "this is a secret of 32 bytes it ", 32));
+	/* The process that took it over has the descriptor alone, as behind a real exec. */
+	h->zones->zones[0].fd = fcntl(zone_fd(zone), F_DUPFD_CLOEXEC, 0);
+	zone_free(&zone);
 	return h;
 }
 
