@@ -175,6 +175,16 @@ def compare_signals(rows):
     compare("signal", described, known)
 
 
+def check_environment():
+    """Each variable that the program reads by its name is in the manual."""
+    lines = section(lines_of("postern.8"), "ENVIRONMENT")
+    described = {name for line in lines if line.startswith(".It Ev ") for name in re.findall(r"[A-Z_]{2,}", line)}
+    text = "".join(path.read_text() for room in ("common", "master", "worker") for path in (SOURCE / room).rglob("*.c"))
+    for name in sorted(set(re.findall(r'getenv\("(\w+)"\)|#define VARIABLE "(\w+)"', text))):
+        name = "".join(name)
+        check(f"variable {name}", "" if name in described else "is not in postern.8")
+
+
 def schemes():
     """The heads of the list of password schemes."""
     lines = section(lines_of("postern.conf.5"), "PASSWORD FILE")
@@ -289,6 +299,7 @@ def main():
     compare_directives(rows["directive"])
     compare_options(rows["option"])
     compare_signals(rows["signal"])
+    check_environment()
     check_examples()
     load_examples()
     print(f"{passed} passed, {failed} failed")
