@@ -277,6 +277,20 @@ def test_stop_ends_both_masters_of_an_upgrade(env):
     service.login().close()
 
 
+def test_stop_waits_for_a_new_master_that_just_starts(env):
+    service = Service(env)
+    install(env, service)
+    service.start()
+    old = service.pid()
+    env.write("slow", f'#!/bin/sh\nsleep 1\nexec {service.postern.binary} "$@"\n', 0o755).rename(env.path("postern"))
+    os.kill(old, signal.SIGUSR2)
+    eventually(env.path("postern.pid.oldbin").exists, "the beginning of an upgrade")
+    service.must("stop")
+    (line,) = service.postern.wait_log("start new binary process")
+    wait_ended([old, int(line.split()[-1])])
+    assert not list(env.folder.glob("postern.pid*"))
+
+
 def test_an_upgrade_that_fails_says_so_and_the_old_master_goes_on(env):
     service = Service(env)
     install(env, service)
