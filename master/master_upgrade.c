@@ -183,25 +183,33 @@ must_wait(const struct master *m)
 	return reload_is_under_way(m->reload) || upgrade_has_others(m->upgrade) || settle_owes_others(m->settle);
 }
 
+/* Has it to be given up? */
+static bool
+is_refused(const struct master *m)
+{
+	const char *why = why_not(m);
+
+	if (why != NULL)
+		log_say(LOG_CRIT, "the changing binary signal is ignored: %s", why);
+	return why != NULL;
+}
+
+/* What has been waited for may have changed that. */
 void
 master_pursue_upgrade(struct master *m)
 {
 	if (!m->upgrade_wanted || must_wait(m))
 		return;
 	m->upgrade_wanted = false;
-	if (why_not(m) == NULL)
+	if (!is_refused(m))
 		start(m);
 }
 
 void
 master_upgrade(struct master *m)
 {
-	const char *why = why_not(m);
-
-	if (why != NULL) {
-		log_say(LOG_CRIT, "the changing binary signal is ignored: %s", why);
+	if (is_refused(m))
 		return;
-	}
 	m->upgrade_wanted = true;
 	if (must_wait(m))
 		log_say(LOG_NOTICE, "the new binary waits for the end of a reload, or of processes of another master");

@@ -176,6 +176,15 @@ def test_signals_in_one_burst_end_with_one_master_that_serves_or_none(env):
             nothing_is_left(env)
 
 
+def test_what_has_been_waited_for_and_cannot_be_is_said(env):
+    up = Upgrade(env, mail(env))
+    up.old.write(mail(env), main="master_process off;")
+    burst(up.old, (signal.SIGHUP, signal.SIGUSR2))
+    up.old.wait_log("the new binary waits for the end of a reload")
+    up.old.wait_log("the changing binary signal is ignored: the master process is off")
+    greets(env)
+
+
 def test_an_old_master_that_ends_while_the_new_one_stands_still_is_not_missed(env):
     up = Upgrade(env, mail(env))
     for last in (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL):
