@@ -249,7 +249,8 @@ get_body(struct heritage *h, struct rest *rest)
 {
 	struct body body = { 0 };
 	bool good = get(rest, &body, sizeof(body)) && body.half <= 1 && body.has_tickets <= 1 &&
-	    memchr(body.pid_path, '\0', sizeof(body.pid_path)) != NULL && body.zone_count <= BEQUEST_MAX && rest->len == body.zone_count * sizeof(struct zone_row);
+	    memchr(body.pid_path, '\0', sizeof(body.pid_path)) != NULL &&
+	    body.zone_count <= BEQUEST_MAX && rest->len == body.zone_count * sizeof(struct zone_row);
 
 	for (uint32_t i = 0; good && i < body.zone_count; i++)
 		good = get_zone(h, rest);
