@@ -25,6 +25,7 @@ import time
 import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
+NUMBERS = 4000          # for one run, of all the 60000 that Env.ip() has addresses for
 sys.path.insert(0, str(HERE))
 
 import harness  # noqa: E402
@@ -47,16 +48,18 @@ def collect(folder, patterns, slow):
     return found
 
 
-def reserve_numbers():
-    """The first of a thousand numbers, and so addresses, that no other run on this machine uses; held until we end."""
-    for slot in range(60):
+def reserve_numbers(count):
+    """The first of NUMBERS, and so addresses, that no other run on this machine uses; held until we end."""
+    if count > NUMBERS:
+        sys.exit(f"run.py: {count} tests, and {NUMBERS} addresses for them")
+    for slot in range(60000 // NUMBERS):
         lock = open(pathlib.Path(tempfile.gettempdir()) / f"postern-tests.{slot}.lock", "w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
             continue
-        return 1000 * slot, lock
+        return NUMBERS * slot, lock
     sys.exit("run.py: too many runs at once")
 
 
@@ -139,7 +142,7 @@ def main():
         print("\n".join(t[0] for t in tests))
         return 0
     build = pathlib.Path(args.build).resolve()
-    first, _lock = reserve_numbers()
+    first, _lock = reserve_numbers(len(tests))
     count = {"passed": 0, "failed": 0, "skipped": 0}
     with concurrent.futures.ThreadPoolExecutor(args.j) as pool:
         jobs = [pool.submit(run_one, first + i, t, build, args.keep) for i, t in enumerate(tests)]
