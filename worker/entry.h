@@ -17,6 +17,7 @@
 #include "worker/proto/proto.h"
 #include "worker/upstream/upstream.h"
 
+struct approach_ends;
 struct conn;
 struct guard;
 struct session;
@@ -42,7 +43,8 @@ struct entry {
 	struct upstream_request *looking;       /* owned, while the backend is looked up */
 	struct upstream_peers peers;    /* owned: where it may be found */
 	size_t next_peer;
-	uint64_t deadline_ms;           /* of the handover, on the loop's clock */
+	const struct approach_ends *approach_ends;      /* borrowed: who hears how the approach ends */
+	uint64_t deadline_ms;           /* of the approach, on the loop's clock */
 	/* TLS towards the backend: what the source and the configuration want, united */
 	enum proxy_ssl ssl;
 	char *ssl_name;                 /* owned: whose certificate it has to show, as the source said; NULL */

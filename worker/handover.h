@@ -1,11 +1,11 @@
 /*
- * handover - from the verdict to the backend: dial and login
+ * handover - from the verdict of a source to the backend, and what the backend makes of it
  *
- * Looks the backend up, connects, lets the login half speak until the client is in, and
- * hands over to relay or gate. A peer that cannot be reached is followed by the next; once
- * credentials were sent to one, no other sees them. All of it within `timeout`. When it
- * fails, the entry's petitioner hears of it. Built on: session, entry, upstream, relay,
- * gate.
+ * Decides with what and by which TLS the client is logged in, has the backend approached,
+ * and hands over to relay or gate when the client is in. A backend's no goes back to the
+ * client in the backend's words or in ours, and where the backend was the judge it counts
+ * as the source's. When it fails, the entry's petitioner hears of it. Built on: session,
+ * entry, approach, aim, means, limit, guard, inquiry, relay, gate.
  */
 #ifndef POSTERN_WORKER_HANDOVER_H
 #define POSTERN_WORKER_HANDOVER_H

@@ -19,7 +19,7 @@ libworker_a_SOURCES = \
 	worker/epitaph.h worker/epitaph.c \
 	worker/dialogue.h worker/dialogue.c \
 	worker/inquiry.h worker/inquiry.c \
-	worker/handover.h worker/handover.c \
+	worker/handover.h worker/handover.c worker/approach.h worker/approach.c \
 	worker/aim.h worker/aim.c \
 	worker/means.h worker/means.c \
 	worker/preface.h worker/preface.c \

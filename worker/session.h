@@ -13,7 +13,7 @@
  *                                           +----------- dial -> secure -> login -> relay or gate -> dead
  *
  * Each phase is a struct phase of its module: dialogue (greeting, dialogue, asking),
- * handshake, naming, handover (dial, secure, login), relay, gate, farewell (linger). This module knows none of
+ * handshake, naming, approach (dial, secure, login), relay, gate, farewell (linger). This module knows none of
  * them. Built on: shift, conn, proto, entry, epitaph.
  */
 #ifndef POSTERN_WORKER_SESSION_H
