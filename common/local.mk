@@ -29,8 +29,9 @@ libcommon_a_SOURCES += common/bequest.h common/bequest.c
 libcommon_a_SOURCES += common/limitzone.h common/limitzone.c
 libcommon_a_SOURCES += \
 	common/tlserror.h common/tlserror.c \
-	common/tlsfile.h common/tlsfile.c common/tlskept.h common/tlskept.c \
+	common/tlsfile.h common/tlsfile.c common/tlskept.h common/tlskept.c common/tlskey.h common/tlskey.c \
 	common/tlscert.h common/tlscert.c common/tlstrust.h common/tlstrust.c \
 	common/tlsticket.h common/tlsticket.c common/tlscache.h common/tlscache.c \
 	common/tlsstaple.h common/tlsstaple.c \
-	common/tlsctx.h common/tlsctx_parts.h common/tlsctx.c common/tlsbase.c common/tlspool.c
+	common/tlsctx.h common/tlsctx_parts.h common/tlsctx.c common/tlsctx_build.c common/tlsbase.c \
+	common/tlspool.c

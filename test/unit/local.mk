@@ -21,7 +21,7 @@ test_unit_common_SOURCES += \
 test_unit_common_SOURCES += test/unit/test_authcache.c test/unit/test_limitzone.c \
 	test/unit/test_bequest.c
 test_unit_common_SOURCES += test/unit/certbox.h test/unit/certbox.c test/unit/tlsscene.h test/unit/tlsscene.c \
-	test/unit/test_tlscert.c test/unit/test_tlsticket.c test/unit/test_tlscache.c \
+	test/unit/test_tlskey.c test/unit/test_tlscert.c test/unit/test_tlsticket.c test/unit/test_tlscache.c \
 	test/unit/test_tlsctx.c test/unit/test_tlsctx_choice.c test/unit/test_tlspool.c
 test_unit_common_LDADD = libcommon.a $(CHECK_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)
 

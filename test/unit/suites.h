@@ -33,6 +33,7 @@
 	SUITE(token) \
 	SUITE(sqlquery) \
 	SUITE(utf8) \
+	SUITE(tlskey) \
 	SUITE(tlscert) \
 	SUITE(tlsticket) \
 	SUITE(tlscache) \
