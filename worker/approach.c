@@ -425,5 +425,5 @@ approach_find(struct session *s, const struct upstream_target *target)
 	e->next_peer = 0;
 	e->deadline_ms = loop_now_ms(s->shift->loop) + session_server(s)->timeout;
 	set_timer(s, 1);
-	e->looking = upstream_find(s->shift->resolver, target, on_found, s);
+	upstream_find(&e->looking, s->shift->resolver, target, on_found, s);
 }

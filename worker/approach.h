@@ -35,7 +35,7 @@ struct approach_ends {
  */
 void approach_begin(struct session *s, const struct approach_ends *ends);
 
-/* Looks for `target`, then goes there. entry->task and the entry's ssl are set; it may end before it returns. */
+/* Looks for `target`, then goes there. entry->task and the entry's ssl are set. It may end before this returns. */
 void approach_find(struct session *s, const struct upstream_target *target);
 
 /* Hangs up, and frees the login half with all that the backend has said. */

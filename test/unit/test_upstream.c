@@ -50,8 +50,11 @@ START_TEST(a_literal_needs_no_resolver)
 	};
 
 	for (size_t i = 0; i < UNIT_COUNT(cases); i++) {
+		struct upstream_request *request;
+
 		setup();
-		ck_assert_ptr_null(upstream_find(NULL, &cases[i].target, on_found, NULL));
+		upstream_find(&request, NULL, &cases[i].target, on_found, NULL);
+		ck_assert_ptr_null(request);
 		ck_assert_uint_eq(calls, 1);
 		ck_assert_uint_eq(found.count, 1);
 		expect_peer(0, cases[i].peer);
@@ -68,14 +71,41 @@ START_TEST(proxy_pass_gives_all_its_addresses_with_the_default_port)
 	};
 	struct conf_name name = { .text = "mail.example.com", .found = known, .found_count = 2 };
 	struct upstream_target target = { .port = 143, .proxy_pass = &name };
+	struct upstream_request *request;
 
 	setup();
-	ck_assert_ptr_null(upstream_find(NULL, &target, on_found, NULL));
+	upstream_find(&request, NULL, &target, on_found, NULL);
+	ck_assert_ptr_null(request);
 	ck_assert_uint_eq(found.count, 2);
 	expect_peer(0, "192.0.2.1:143");
 	expect_peer(1, "192.0.2.2:1143");
 	upstream_peers_reset(&found);
 	ck_assert_uint_eq(found.count, 0);
+}
+END_TEST
+
+/* As a relay that begins at once frees the entry that has asked, and the next one has its memory. */
+static void
+on_found_by_the_last(void *ctx, struct upstream_peers *peers, const char *why)
+{
+	struct upstream_request **requestp = ctx;
+
+	on_found(NULL, peers, why);
+	ck_assert_ptr_null(*requestp);
+	memset(requestp, 0xa5, sizeof(*requestp));
+}
+
+START_TEST(the_asker_may_be_gone_after_an_answer)
+{
+	static const struct upstream_target target = { .host = "/run/imap", .is_unix = true };
+	struct upstream_request *request, *next;
+
+	setup();
+	memset(&next, 0xa5, sizeof(next));
+	upstream_find(&request, NULL, &target, on_found_by_the_last, &request);
+	ck_assert_uint_eq(calls, 1);
+	ck_assert_mem_eq(&request, &next, sizeof(next));
+	upstream_peers_reset(&found);
 }
 END_TEST
 
@@ -89,7 +119,7 @@ START_TEST(a_name_is_looked_up_and_can_be_forgotten)
 
 	setup();
 	ck_assert_msg(resolver != NULL, "%s", why);
-	request = upstream_find(resolver, &target, on_found, NULL);
+	upstream_find(&request, resolver, &target, on_found, NULL);
 	ck_assert_ptr_nonnull(request);
 	for (int i = 0; i < TURNS && calls == 0; i++)
 		loop_turn(loop, 50);
@@ -98,7 +128,7 @@ START_TEST(a_name_is_looked_up_and_can_be_forgotten)
 	ck_assert_uint_eq(found.peers[0].addr.port, 110);
 	upstream_peers_reset(&found);
 
-	request = upstream_find(resolver, &target, on_found, NULL);
+	upstream_find(&request, resolver, &target, on_found, NULL);
 	upstream_cancel(&request);
 	ck_assert_ptr_null(request);
 	for (int i = 0; i < 4; i++)
@@ -137,6 +167,7 @@ upstream_suite(void)
 
 	tcase_add_test(tcase, a_literal_needs_no_resolver);
 	tcase_add_test(tcase, proxy_pass_gives_all_its_addresses_with_the_default_port);
+	tcase_add_test(tcase, the_asker_may_be_gone_after_an_answer);
 	tcase_add_test(tcase, a_name_is_looked_up_and_can_be_forgotten);
 	tcase_add_test(tcase, targets_are_the_same_when_their_texts_are);
 	suite_add_tcase(suite, tcase);

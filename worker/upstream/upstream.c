@@ -66,22 +66,24 @@ known(const struct upstream_target *target, struct upstream_peers *peers)
 	return true;
 }
 
-struct upstream_request *
-upstream_find(struct resolver *resolver, const struct upstream_target *target, upstream_callback *found, void *ctx)
+void
+upstream_find(struct upstream_request **requestp, struct resolver *resolver, const struct upstream_target *target,
+    upstream_callback *found, void *ctx)
 {
 	struct upstream_peers peers = { 0 };
 	struct upstream_request *r;
 
+	*requestp = NULL;
 	if (known(target, &peers)) {
 		found(ctx, &peers, peers.count > 0 ? NULL : "no address");
-		return NULL;
+		return;
 	}
 	r = mem_alloc(sizeof(*r));
 	r->port = target->port;
 	r->found = found;
 	r->ctx = ctx;
 	r->query = resolver_ask(resolver, target->host, on_resolved, r);
-	return r;
+	*requestp = r;
 }
 
 void

@@ -32,10 +32,11 @@ struct upstream_target {
 typedef void upstream_callback(void *ctx, struct upstream_peers *peers, const char *why);
 
 /*
- * Looks the target up. What needs no resolver is answered at once: then NULL is returned
- * and the callback has been called.
+ * Looks the target up. *requestp becomes what can be cancelled until the callback. What needs
+ * no resolver is answered at once: *requestp is NULL then, and may be gone with its owner
+ * when the callback returns.
  */
-struct upstream_request *upstream_find(struct resolver *resolver, const struct upstream_target *target,
+void upstream_find(struct upstream_request **requestp, struct resolver *resolver, const struct upstream_target *target,
     upstream_callback *found, void *ctx);
 
 void upstream_cancel(struct upstream_request **requestp);
