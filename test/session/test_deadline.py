@@ -15,6 +15,8 @@ CLEAR, TLS, PROXY, PROXY_TLS = range(4)
 PORTS = {protocol: [2000 + 100 * i + kind for kind in range(4)] for i, protocol in enumerate(("imap", "pop3", "smtp"), 1)}
 HEADER = b"PROXY UNKNOWN " + b"x" * 60 + b"\r\n"
 NOOP = {"imap": b"a NOOP\r\n", "pop3": b"NOOP\r\n", "smtp": b"NOOP\r\n"}
+# Whose answer stands behind those of all NOOPs and is like none of them; in SMTP that of STARTTLS itself does.
+LAST = {"imap": (b"last NOOP\r\n", b"last OK"), "pop3": (b"CAPA\r\n", b"\r\n.\r\n")}
 AUTH = {"imap": b"a AUTHENTICATE PLAIN\r\n", "pop3": b"AUTH PLAIN\r\n", "smtp": b"AUTH PLAIN\r\n"}
 
 
@@ -92,9 +94,9 @@ class Dawdler:
     def secured(self, until):
         """STARTTLS, at the half."""
         self.commands(until)
-        go, ready = START[self.protocol]
-        self.heard = b""
-        self.say(go, ready)
+        for go, ready in filter(None, (LAST.get(self.protocol), START[self.protocol])):
+            self.heard = b""
+            self.say(go, ready)
 
     def run(self, half, ends):
         getattr(self, self.first)(half)

@@ -94,7 +94,8 @@ def test_start_status_and_stop_do_so_and_twice_is_no_mistake(env):
     assert f"running, pid {service.pid()}" in service.must("status")
     for _ in range(2):
         service.must("stop")
-        assert not service.postern.pid_path.exists() and service.postern.zombie()
+        assert not service.postern.pid_path.exists()
+        eventually(service.postern.zombie, "the master, which has let go of all it had, is dead")
     service.must("status", 3)
     assert "SIGTERM" not in service.postern.log()       # nobody was there who had to be told to go
 
