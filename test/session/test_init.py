@@ -129,7 +129,7 @@ def test_what_reads_a_broken_configuration_refuses_it_and_says_why(env):
     assert service.pid() == service.postern.pid and service.postern.children() == workers
     assert "SIGHUP" not in service.postern.log()
     service.must("stop")        # for which nothing has to be right
-    assert service.postern.zombie()
+    eventually(service.postern.zombie, "the end of the master")
     service.must("start", 1)
 
 
@@ -214,7 +214,7 @@ def test_the_pid_file_is_found_as_the_configuration_names_it(env):
         service.start()
         service.must("status")
         service.must("stop")
-        assert service.postern.zombie()
+        eventually(service.postern.zombie, "the end of the master")
     env.write("pid.conf", f"pid {service.postern.pid_path};\n")
     service.postern.config.write_text(text.replace(f"pid {service.postern.pid_path};", "include pid.conf;"))
     service.set(PIDFILE=service.postern.pid_path)
