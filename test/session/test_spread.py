@@ -78,6 +78,7 @@ def test_they_spread_over_all_doors_together(env):
     check_spread(postern, clients)
 
 
+@slow
 def test_who_has_lost_its_clients_gets_the_next_ones(env):
     postern = place(env)
     poor = postern.children()[0]

@@ -381,7 +381,9 @@ def test_a_service_manager_hears_who_is_the_main_process(env):
     up = Upgrade(env, postern=postern)
     main(up.begin())
     main(up.end_old() and up.begin())           # nothing was said of the end of the first
+    rested = up.old.log().count("stop accepting connections")
     up.old.kill(signal.SIGWINCH)
+    up.old.wait_log("stop accepting connections", rested + 1)
     main(up.end_new())
     up.old.stop()
     assert "STOPPING" in ears.hear()
